@@ -1,0 +1,87 @@
+"""What an adapter is: everything that the public functions and the suite need to know of one library of arrays."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from focal_ref._parameters import Parameters
+
+Array = Any
+
+
+class Unavailable(RuntimeError):
+    """A library or a device that cannot be used here; the text says why, in one line."""
+
+
+class Adapter(ABC):
+    """One library of arrays.
+
+    Attributes
+    ----------
+    name
+        What users call it, as in ``--backend=NAME``.
+    modules
+        Root modules of its array types.
+    writable
+        Whether its arrays can be written to, so that ``out=`` is possible.
+    """
+
+    name: ClassVar[str]
+    modules: ClassVar[tuple[str, ...]] = ()
+    writable: ClassVar[bool] = True
+
+    def owns(self, array_type: type) -> bool:
+        """Whether values of this type are arrays of the library."""
+        return any(base.__module__.partition(".")[0] in self.modules for base in array_type.__mro__)
+
+    @abstractmethod
+    def dtype_name(self, array: Array) -> str:
+        """Name of the dtype as NumPy spells it, such as "float32" or "bfloat16"."""
+
+    @abstractmethod
+    def is_host(self, array: Array) -> bool:
+        """Whether the values can be read here and now, without a device or a trace in between."""
+
+    @abstractmethod
+    def asarray(self, array: Any, *, like: Array | None = None, device: str | None = None) -> Array:
+        """A NumPy array in the library, on the device of `like` or on a named one."""
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> Any:
+        """The values as a NumPy array; without a copy where the library allows."""
+
+    @abstractmethod
+    def as_floating(self, array: Array) -> Array:
+        """The array itself if its dtype is float32 or float64, else as float64, where the library has it."""
+
+    @abstractmethod
+    def device_name(self, array: Array) -> str:
+        """Where the array lies, such as "cpu" or "cuda:0"."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """Version of the library."""
+
+    def check_device(self, device: str) -> None:
+        """Raise `Unavailable` unless arrays can be placed on the device here."""
+        if device != "cpu":
+            raise Unavailable(f"{self.name}: no device {device!r}; it has only 'cpu'")
+
+    def check_supported(self, logits: Array, parameters: Parameters) -> None:
+        """Raise for what this library cannot compute at the precision asked for."""
+
+    def check_out(self, logits: Array, out: tuple[Array, Array]) -> None:
+        """Raise for outputs that cannot be written, or that lie elsewhere than the logits."""
+
+    @abstractmethod
+    def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        """Loss of each element, differentiable where the library differentiates."""
+
+    @abstractmethod
+    def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
+        """Sum of the unrounded losses, divided by the normalizer unless that is None; differentiable likewise."""
+
+    @abstractmethod
+    def value_and_grad(
+        self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
+    ) -> tuple[Array, Array]:
+        """Loss and derivative of each element."""

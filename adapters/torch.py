@@ -1,0 +1,139 @@
+"""PyTorch: the Numba kernels on CPU tensors without a copy, the closed forms elsewhere, wired into autograd.
+
+Two ways lead to the same numbers. In eager mode `torch.autograd.Function` gives reverse and forward mode, double
+backward and the transforms of `torch.func`. Under `torch.compile` and `torch.export` the custom operators of
+`focal_ref.adapters._torch_operators` stand in the graph, because a compiler cannot look into a Numba kernel.
+"""
+
+from typing import Any
+
+import torch
+
+from focal_ref._parameters import Parameters
+from focal_ref.adapters import _torch_compute as compute
+from focal_ref.adapters import _torch_operators as operators
+from focal_ref.adapters._base import Adapter, Unavailable
+from focal_ref.adapters._torch_autograd import Loss, Total
+
+Array = Any
+
+
+class TorchAdapter(Adapter):
+    """PyTorch tensors."""
+
+    name = "torch"
+    modules = ("torch",)
+
+    def dtype_name(self, array: Array) -> str:
+        return str(array.dtype).removeprefix("torch.")
+
+    def is_host(self, array: Array) -> bool:
+        if torch.compiler.is_compiling() or array.device.type != "cpu":
+            return False
+        # A tensor inside vmap or grad stands for values that are not there; a fake tensor has none.
+        return not torch._C._functorch.is_functorch_wrapped_tensor(array) and type(array) in (
+            torch.Tensor,
+            torch.nn.Parameter,
+        )
+
+    def asarray(self, array: Any, *, like: Array | None = None, device: str | None = None) -> Array:
+        return compute.tensor_from_numpy(array).to(device if like is None else like.device)
+
+    def to_numpy(self, array: Array) -> Any:
+        return compute.numpy_view(array.detach().cpu())
+
+    def as_floating(self, array: Array) -> Array:
+        return array if array.dtype in (torch.float32, torch.float64) else array.to(torch.float64)
+
+    def device_name(self, array: Array) -> str:
+        return str(array.device)
+
+    def version(self) -> str:
+        return str(torch.__version__)
+
+    def check_device(self, device: str) -> None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise Unavailable(f"torch: no device {device!r}: {reason}") from error
+
+    def check_supported(self, logits: Array, parameters: Parameters) -> None:
+        if logits.device.type == "mps":
+            raise TypeError("logits: on device 'mps', which has no float64; move them to the CPU or to CUDA")
+        for name in ("alpha", "gamma", "weights"):
+            array = getattr(parameters, name)
+            if isinstance(array, torch.Tensor) and array.requires_grad:
+                raise TypeError(
+                    f"{name}: got a tensor that requires grad; the loss is differentiable in the logits alone, "
+                    f"pass {name}.detach()"
+                )
+
+    def check_out(self, logits: Array, out: tuple[Array, Array]) -> None:
+        if any(array.device != logits.device for array in out):
+            raise ValueError(f"out: got devices {[str(array.device) for array in out]}; logits lie on {logits.device}")
+        if any(array.requires_grad for array in out):
+            raise ValueError("out: got a tensor that requires grad; it is written to, pass a plain tensor")
+        starts = {array.untyped_storage().data_ptr() for array in (*out, logits)}
+        if logits.numel() and len(starts) < 3:
+            raise ValueError("out: got arrays that share memory with each other or with the logits")
+
+    def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        arguments = _arguments(logits, targets, parameters)
+        if torch.compiler.is_compiling():
+            return operators.loss(logits, *_as_tensors(*arguments))
+        return Loss.apply(logits, *arguments)  # type: ignore[no-untyped-call]
+
+    def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
+        arguments = _arguments(logits, targets, parameters)
+        if torch.compiler.is_compiling():
+            result = operators.total(logits, *_as_tensors(*arguments))
+        else:
+            result = Total.apply(logits, *arguments, 0)  # type: ignore[no-untyped-call]
+        if normalizer is not None:
+            result = result / normalizer
+        return result.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
+
+    def value_and_grad(
+        self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
+    ) -> tuple[Array, Array]:
+        arguments = _arguments(logits, targets, parameters)
+        if torch.compiler.is_compiling():
+            results = operators.value_and_grad(logits.detach(), *_as_tensors(*arguments))
+        else:
+            results = compute.value_and_gradient(logits.detach(), *arguments, out=out)
+            return results
+        if out is None:
+            return results
+        for array, result in zip(out, results, strict=True):
+            array.copy_(result)
+        return out
+
+
+def _arguments(logits: Array, targets: Array, parameters: Parameters) -> tuple[Any, ...]:
+    if isinstance(targets, torch.Tensor) and targets.requires_grad:
+        raise TypeError(
+            "targets: got a tensor that requires grad; the loss is differentiable in the logits alone, "
+            "pass targets.detach()"
+        )
+    return (
+        targets,
+        parameters.alpha,
+        parameters.gamma,
+        parameters.weights,
+        parameters.encoding,
+        parameters.precision,
+    )
+
+
+def _as_tensors(
+    targets: Array, alpha: Any, gamma: Any, weights: Any, encoding: str, precision: str
+) -> tuple[Any, ...]:
+    """Numbers as float64 tensors on the CPU, which is how operators take them."""
+
+    def tensor(value: Any) -> Any:
+        return torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else value
+
+    return targets, tensor(alpha), tensor(gamma), weights, encoding, precision
+
+

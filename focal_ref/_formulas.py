@@ -1,0 +1,276 @@
+"""The closed forms of the focal loss, once, for every array library and every kernel.
+
+With the margin ``s = x`` for a positive and ``s = -x`` for a negative element, the paper's loss is
+
+    FL = alpha_t (1 - p_t)^gamma (-log p_t),      p_t = sigmoid(s).
+
+Evaluated as printed it cancels (``1 - p_t`` is 0 for ``s > 36.7`` in float64), overflows and gives NaN. Everything
+here is written in ``e = exp(-|s|)``, which lies in [0, 1], so that nothing cancels and nothing overflows:
+
+    d = 1 + e
+    q = sigmoid(-s) = (e if s >= 0 else 1) / d                    1 - p_t
+    p = sigmoid(s)  = (1 if s >= 0 else e) / d                    p_t
+    c = softplus(-s) = max(-s, 0) + log1p(e)                      cross entropy, -log p_t
+    w = q^gamma                                                   modulating factor
+
+    value                 w c
+    d value / ds          -w (gamma p c + q)
+    d^2 value / ds^2      w p (gamma c (gamma p - q) + (2 gamma + 1) q)
+
+The forms use a handful of primitives (`Primitives`) and no array library: an Array API namespace provides them directly
+(`array_primitives`), and the Numba kernels inject vectorisable ones (`focal_ref._kernels.primitives`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Number = Any
+"""An array of the caller's library, or a scalar inside a kernel: the forms are the same for both."""
+
+
+@dataclass(frozen=True)
+class Primitives:
+    """The operations that a closed form is built from.
+
+    Attributes
+    ----------
+    exp, log1p, absolute, where, power
+        As in the Array API standard. Kernels that never see soft targets may leave `power` out.
+    two_prod
+        ``two_prod(a, b) -> (high, low)`` with ``high + low == a * b`` exactly, ``high`` being the rounded product.
+    number
+        Turns a Python float into a constant that does not widen the arithmetic.
+    largest
+        The largest finite number of the arithmetic.
+    compiled
+        Decorates each form; the identity, or a just-in-time compiler.
+    """
+
+    exp: Callable[[Number], Number]
+    log1p: Callable[[Number], Number]
+    absolute: Callable[[Number], Number]
+    where: Callable[[Number, Number, Number], Number]
+    two_prod: Callable[[Number, Number], tuple[Number, Number]]
+    number: Callable[[float], Number]
+    largest: float
+    power: Callable[[Number, Number], Number] | None = None
+    compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function
+
+
+class HardForms(NamedTuple):
+    """Closed forms for targets that are exactly 0 or 1, as functions of the margin.
+
+    Each takes ``(margin, gamma, gamma_tail)``; ``gamma + gamma_tail`` is the exponent, the tail being what the
+    arithmetic's precision cut off from it (0 in float64). Derivatives are with respect to the margin, so the derivative
+    with respect to the logit of a negative element is ``-gradient``.
+    """
+
+    value: Callable[..., Number]
+    value_and_gradient: Callable[..., tuple[Number, Number]]
+    second_derivative: Callable[..., Number]
+
+
+class SoftForms(NamedTuple):
+    """Closed forms for targets in [0, 1], as functions of ``(logit, target, gamma)``."""
+
+    value_and_gradient: Callable[..., tuple[Number, Number]]
+    second_derivative: Callable[..., Number]
+
+
+SPECIAL_EXPONENTS = (0.0, 1.0, 2.0)
+"""Values of gamma for which the modulating factor is a product instead of an exponential."""
+
+
+def hard_forms(primitives: Primitives, exponent: float | None = None) -> HardForms:
+    """Build the closed forms for targets that are exactly 0 or 1.
+
+    Parameters
+    ----------
+    primitives
+        What to build them from.
+    exponent
+        One of `SPECIAL_EXPONENTS` to build them for that gamma alone, or None for any gamma.
+    """
+    exp, log1p, absolute, where = primitives.exp, primitives.log1p, primitives.absolute, primitives.where
+    two_prod, compiled = primitives.two_prod, primitives.compiled
+    zero, half, one, two = (primitives.number(value) for value in (0.0, 0.5, 1.0, 2.0))
+    largest, far, tail_margin = (primitives.number(value) for value in (primitives.largest, 1e4, -20.0))
+
+    @compiled
+    def terms(margin):  # type: ignore[no-untyped-def]
+        # p, q, c and log(d). The magnitude enters c by addition alone, so c keeps its relative accuracy on both sides.
+        magnitude = absolute(margin)
+        e = exp(-magnitude)
+        log_d = log1p(e)
+        reciprocal = one / (one + e)
+        easy = margin >= zero
+        q = where(easy, e * reciprocal, reciprocal)
+        p = where(easy, reciprocal, e * reciprocal)
+        c = where(easy, log_d, magnitude + log_d)
+        return p, q, c, log_d
+
+    if exponent is None:
+
+        @compiled
+        def modulating_factor(margin, q, log_d, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+            # q^gamma = exp(-gamma softplus(s)) = exp(-gamma max(s, 0)) exp(-gamma log(d)).
+            # The first exponent reaches 700, so its rounding alone would cost 700/2 ulp of the result: it is carried
+            # as high + low, and exp(-low) = 1 - low to first order, low being at most half an ulp of 700.
+            # Beyond a margin of 1e4 the cross entropy is 0 in every format, and for gamma > 1e4 the factor is 0 for
+            # every s >= 0 (gamma log 2 > 745), so both may be capped there; two_prod then cannot overflow.
+            s = where(margin > zero, margin, zero)
+            s = where(s > far, far, s)
+            high, low = two_prod(where(gamma > far, far, gamma), s)
+            low = low + gamma_tail * s
+            return exp(-high) * (one - low) * exp(-(gamma * log_d))
+
+    elif exponent == 0.0:
+
+        @compiled
+        def modulating_factor(margin, q, log_d, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+            return one
+
+    elif exponent == 1.0:
+
+        @compiled
+        def modulating_factor(margin, q, log_d, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+            return q
+
+    elif exponent == 2.0:
+
+        @compiled
+        def modulating_factor(margin, q, log_d, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+            return q * q
+
+    else:
+        raise ValueError(f"exponent: got {exponent!r}; special forms exist for {SPECIAL_EXPONENTS}")
+
+    @compiled
+    def value(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+        _, q, c, log_d = terms(margin)
+        return modulating_factor(margin, q, log_d, gamma, gamma_tail) * c
+
+    @compiled
+    def value_and_gradient(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+        p, q, c, log_d = terms(margin)
+        w = modulating_factor(margin, q, log_d, gamma, gamma_tail)
+        # At s = -inf, p c is 0 * inf although its limit is 0; with c finite the product is the limit.
+        finite_c = where(c > largest, largest, c)
+        return w * c, -(w * (gamma * (p * finite_c) + q))
+
+    @compiled
+    def second_derivative(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+        p, q, c, log_d = terms(margin)
+        w = modulating_factor(margin, q, log_d, gamma, gamma_tail)
+        # Near s = -700, p is subnormal and meets a factor of several hundred: its rounding error would be multiplied.
+        # There p is split as exp(s/2) / d times exp(s/2), the second half being multiplied last.
+        # gamma is multiplied into a p first, so that no gamma overflows: gamma p c <= 0.3 gamma.
+        in_tail = margin < tail_margin
+        root = exp(where(in_tail, half * margin, zero))
+        p_part = where(in_tail, root * q, p)
+        finite_c = where(c > far, zero, c)
+        bracket = finite_c * (gamma * p - q) + two * q
+        return ((w * (gamma * p_part)) * bracket + (w * q) * p_part) * root
+
+    return HardForms(value, value_and_gradient, second_derivative)
+
+
+def soft_forms(primitives: Primitives, exponent: float | None = None) -> SoftForms:
+    """Build the closed forms for soft targets, the blended form ``p_t = p t + (1 - p)(1 - t)``.
+
+    Let A be the weight that the target gives to the side on which the logit lies (``t`` for x >= 0, else ``1 - t``) and
+    ``B = 1 - A``; then, with ``e = exp(-|x|)`` and ``d = 1 + e``,
+
+        u  = 1 - p_t = (A e + B) / d                               a sum: nothing cancels
+        ce = t softplus(-x) + (1 - t) softplus(x) = log1p(e) + B |x|
+        value = u^gamma ce
+
+    A target of exactly 0 or 1 has B in {0, 1}, which gives the hard forms back.
+
+    Parameters
+    ----------
+    primitives, exponent
+        As in `hard_forms`.
+    """
+    exp, log1p, absolute, where = primitives.exp, primitives.log1p, primitives.absolute, primitives.where
+    two_prod, power = primitives.two_prod, primitives.power
+    largest, far = primitives.largest, 1e4
+
+    def terms(logit: Number, target: Number, gamma: Number) -> tuple[Number, ...]:
+        magnitude = absolute(logit)
+        e = exp(-magnitude)
+        log_d = log1p(e)
+        d = 1.0 + e
+        side = where(logit >= 0.0, target, 1.0 - target)  # A
+        other = where(logit >= 0.0, 1.0 - target, target)  # B
+        on_edge = other == 0.0
+        mixed = side * e + other  # u = mixed / d
+        ce = log_d + where(on_edge, 0.0, other * where(magnitude > largest, largest, magnitude))
+        ce_value = where(on_edge, log_d, log_d + other * magnitude)
+        # r = p q / u. On the edge B = 0, mixed is e itself and cancels against it before it can be 0 / 0.
+        ratio = where(on_edge, 1.0 / d, e / (d * where(mixed > 0.0, mixed, 1.0)))
+        if exponent == 0.0:
+            factor = 1.0 + 0.0 * e
+        elif exponent in (1.0, 2.0):
+            u = mixed / d
+            factor = u if exponent == 1.0 else u * u
+        else:
+            # On the edge mixed^gamma is exp(-gamma |x|), whose exponent is carried in two parts as in the hard form;
+            # elsewhere mixed is at least B and a power is accurate.
+            s = where(magnitude > far, far, magnitude)
+            high, low = two_prod(where(gamma > far, far, gamma), s)
+            assert power is not None
+            edge = exp(-high) * (1.0 - low)
+            factor = where(on_edge, edge, power(where(on_edge, 1.0, mixed), gamma)) * exp(-(gamma * log_d))
+        # d ce / dx = p - t and k = B - A both take the sign of the logit. Subtracted in this order, a vanishing
+        # slope of a hard target keeps the sign of its limit.
+        slope = -(side * e - other) / d
+        return d, e, ce, ce_value, ratio, factor, slope, other - side
+
+    def value_and_gradient(logit: Number, target: Number, gamma: Number) -> tuple[Number, Number]:
+        # d value / dx = u^gamma [gamma (u' / u) ce + ce'],  u' = p q (1 - 2t) = sign(x) p q (B - A)
+        _, _, ce, ce_value, ratio, factor, slope, k = terms(logit, target, gamma)
+        gradient = factor * (gamma * (ratio * ce) * k + slope)
+        return factor * ce_value, where(logit >= 0.0, gradient, -gradient)
+
+    def second_derivative(logit: Number, target: Number, gamma: Number) -> Number:
+        # d^2 value / dx^2 = u^gamma [gamma (gamma-1) (u'/u)^2 ce + gamma (u''/u) ce + 2 gamma (u'/u) ce' + ce'']
+        # with u''/u = -r k (1 - e)/d and ce'' = p q = e / d^2. The first two are joined so that hard targets lose
+        # nothing: gamma r k ce [(gamma - 1) r k - (1 - e)/d]. gamma meets r and the factor first: no overflow.
+        d, e, ce, _, ratio, factor, slope, k = terms(logit, target, gamma)
+        finite_ce = where(ce > far, 0.0, ce)
+        scaled = gamma * (ratio * k)
+        curvature = scaled - ratio * k - (1.0 - e) / d
+        return (factor * scaled) * (finite_ce * curvature + 2.0 * slope) + factor * (e / (d * d))
+
+    return SoftForms(value_and_gradient, second_derivative)
+
+
+def array_primitives(xp: Any, dtype: Any) -> Primitives:
+    """Primitives of an Array API namespace for real floating-point arrays of one dtype."""
+    info = xp.finfo(dtype)
+    # Veltkamp's constant 2^ceil(precision / 2) + 1 splits a number into two halves whose products are exact.
+    splitter = 134217729.0 if info.bits == 64 else 4097.0
+
+    def halves(value: Number) -> tuple[Number, Number]:
+        scaled = splitter * value
+        high = scaled - (scaled - value)
+        return high, value - high
+
+    def two_prod(a: Number, b: Number) -> tuple[Number, Number]:
+        product = a * b
+        a_high, a_low = halves(a)
+        b_high, b_low = halves(b)
+        return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+    return Primitives(
+        exp=xp.exp,
+        log1p=xp.log1p,
+        absolute=xp.abs,
+        where=xp.where,
+        two_prod=two_prod,
+        power=xp.pow,
+        number=float,
+        largest=float(info.max),
+    )

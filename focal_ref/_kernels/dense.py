@@ -1,0 +1,162 @@
+"""Fused loops over dense binary targets: one pass reads a logit and writes its loss and gradient."""
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from focal_ref._formulas import hard_forms
+from focal_ref._kernels.primitives import bitcast, compiled, has_fused_multiply_add, kernel_primitives, where
+from focal_ref._rounding import NARROW_FORMATS, rounder
+
+STORAGE_TYPES = {
+    "float64": types.float64,
+    "float32": types.float32,
+    "float16": types.uint16,
+    "bfloat16": types.uint16,
+}
+"""How each format arrives in a kernel: Numba has no 16-bit floats on the CPU, so they come as their bits."""
+
+
+@cache
+def dense_kernel(
+    storage: str,
+    value_storage: str,
+    arithmetic: str,
+    exponent: float | None,
+    with_value: bool,
+    with_gradient: bool,
+    fused: bool | None = None,
+) -> Any:
+    """Compile the loop for one combination of formats.
+
+    Parameters
+    ----------
+    storage
+        Format of the logits and the gradient, a key of `STORAGE_TYPES`.
+    value_storage
+        Format of the values; "float64" keeps them unrounded, for sums.
+    arithmetic
+        "float64" or "float32".
+    exponent
+        A member of `focal_ref._formulas.SPECIAL_EXPONENTS`, or None for any gamma.
+    with_value, with_gradient
+        Which outputs are written; the array of the other one is not touched.
+    fused
+        Whether to use fused multiply-adds; by default where the processor has them.
+
+    Returns
+    -------
+    callable
+        ``kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient)`` over
+        one-dimensional contiguous arrays; ``positive`` is uint8 and ``upstream`` multiplies the gradient.
+    """
+    if fused is None:
+        fused = has_fused_multiply_add()
+    primitives = kernel_primitives(arithmetic, fused)
+    forms = hard_forms(primitives, exponent)
+    value_form, both_form = forms.value, forms.value_and_gradient
+    load = _loader(storage, arithmetic)
+    store_value, store_gradient = _storer(value_storage), _storer(storage)
+    number = primitives.number
+    zero, largest = number(0), number(primitives.largest)
+
+    working = STORAGE_TYPES[arithmetic]
+    read = types.Array(STORAGE_TYPES[storage], 1, "C", readonly=True)
+    read_targets = types.Array(types.uint8, 1, "C", readonly=True)
+    write_value = types.Array(STORAGE_TYPES[value_storage], 1, "C")
+    write_gradient = types.Array(STORAGE_TYPES[storage], 1, "C")
+    signature = types.void(
+        read, read_targets, working, working, working, working, working, write_value, write_gradient
+    )
+
+    @numba.njit(signature, error_model="numpy", fastmath=False, nogil=True)
+    def kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient):  # type: ignore[no-untyped-def]
+        for index in range(logits.size):
+            logit = load(logits[index])
+            is_positive = positive[index] != 0
+            margin = where(is_positive, logit, -logit)
+            weight = where(is_positive, positive_weight, negative_weight)
+            if with_gradient:
+                loss, slope = both_form(margin, gamma, gamma_tail)
+                slope = weight * slope
+                gradient[index] = store_gradient(upstream * where(is_positive, slope, -slope))
+            else:
+                loss = value_form(margin, gamma, gamma_tail)
+            if with_value:
+                # A class of weight zero gives zero, also where its loss is infinite.
+                loss = where(weight == zero, where(loss > largest, largest, loss), loss)
+                value[index] = store_value(weight * loss)
+
+    return kernel
+
+
+@numba.njit(nogil=True)
+def tree_sum(terms: Any, size: Any) -> Any:
+    """Sum ``terms[:size]`` by halving, in place: the error grows with log2(size), whatever the vector width."""
+    if size == 0:
+        return 0.0
+    while size > 1:
+        half = (size + 1) // 2
+        for index in range(size - half):
+            terms[index] += terms[half + index]
+        size = half
+    return terms[0]
+
+
+def _loader(storage: str, arithmetic: str) -> Any:
+    """Compile the conversion from a stored logit to the working format; it is exact."""
+    number: Any = np.float32 if arithmetic == "float32" else np.float64
+    int32 = np.int32
+    if storage == "bfloat16":
+        shift = int32(16)
+
+        @compiled
+        def load(stored):  # type: ignore[no-untyped-def]
+            return number(bitcast(int32(int32(stored) << shift)))
+
+    elif storage == "float16":
+        # Moved to the exponent field of a float32 the number is 2^112 too small; multiplying is exact, also for
+        # subnormals. Infinities and NaN get the exponent of all ones that they need.
+        magnitude_mask, infinity, field, sign_field = int32(0x7FFF), int32(0x7C00), int32(0x7F800000), int32(0x8000)
+        fraction_shift, sign_shift = int32(13), int32(16)
+        rebias = np.float32(2.0**112)
+
+        @compiled
+        def load(stored):  # type: ignore[no-untyped-def]
+            bits = int32(stored)
+            magnitude = int32(int32(bits & magnitude_mask) << fraction_shift)
+            sign = int32(int32(bits & sign_field) << sign_shift)
+            finite = bitcast(magnitude) * rebias
+            special = bitcast(int32(magnitude | field))
+            widened = where(int32(bits & magnitude_mask) >= infinity, special, finite)
+            return number(bitcast(int32(bitcast(widened) | sign)))
+
+    else:
+
+        @compiled
+        def load(stored):  # type: ignore[no-untyped-def]
+            return number(stored)
+
+    return load
+
+
+def _storer(storage: str) -> Any:
+    """Compile the one rounding from the working format to a stored result."""
+    if storage in ("float16", "bfloat16"):
+        round_bits = compiled(rounder(NARROW_FORMATS[storage], where, np.int64))
+
+        @compiled
+        def store(value):  # type: ignore[no-untyped-def]
+            return np.uint16(round_bits(bitcast(np.float64(value))))
+
+    else:
+        number: Any = np.float32 if storage == "float32" else np.float64
+
+        @compiled
+        def store(value):  # type: ignore[no-untyped-def]
+            return number(value)
+
+    return store

@@ -1,0 +1,187 @@
+"""The primitives of the closed forms as Numba functions that LLVM vectorises.
+
+``np.exp`` and ``np.log1p`` inside a Numba loop are calls into a scalar mathematics library (some 70 million a second);
+these are straight-line arithmetic, so a loop over them becomes AVX2 or AVX-512 code. What keeps it so: no branch (a
+conditional expression becomes a selection), no integer wider than the float (every int32 result is wrapped, else Numba
+widens it), and a fused multiply-add only where the processor has one: without the hardware it is a library call, forty
+times slower.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import binding, ir
+from numba import types
+from numba.extending import intrinsic
+
+from focal_ref._formulas import Primitives
+from focal_ref._kernels.polynomials import FLOAT32, FLOAT64
+
+# Division follows IEEE 754 instead of raising, and nothing is reassociated: with fast mathematics, a vector body and
+# its remainder loop disagree. Inlining is forced: LLVM's own estimate leaves the larger forms as calls, and a loop with
+# a call in it stays scalar.
+compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, forceinline=True)
+
+
+def has_fused_multiply_add() -> bool:
+    """Whether this processor multiplies and adds with one rounding in one instruction."""
+    features = binding.get_host_cpu_features()
+    return bool(features.get("fma", False)) or binding.get_process_triple().startswith(("aarch64", "arm64"))
+
+
+@intrinsic
+def _fused_multiply_add(typing_context, a, b, c):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.fma(*arguments)
+
+    return a(a, a, a), generate
+
+
+@intrinsic
+def absolute(typing_context, value):  # type: ignore[no-untyped-def]
+    """Clear the sign bit: ``abs`` as one instruction."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        function = builder.module.declare_intrinsic("llvm.fabs", [arguments[0].type])
+        return builder.call(function, arguments)
+
+    return value(value), generate
+
+
+_BITCASTS = {
+    types.float64: (types.int64, ir.IntType(64)),
+    types.float32: (types.int32, ir.IntType(32)),
+    types.int64: (types.float64, ir.DoubleType()),
+    types.int32: (types.float32, ir.FloatType()),
+}
+
+
+@intrinsic
+def bitcast(typing_context, value):  # type: ignore[no-untyped-def]
+    """Reinterpret a float as the integer of the same width, or the reverse."""
+    result, llvm_type = _BITCASTS[value]
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], llvm_type)
+
+    return result(value), generate
+
+
+@compiled
+def _separate_multiply_add(a, b, c):  # type: ignore[no-untyped-def]
+    return a * b + c
+
+
+@compiled
+def _fused(a, b, c):  # type: ignore[no-untyped-def]
+    return _fused_multiply_add(a, b, c)
+
+
+@intrinsic
+def where(typing_context, condition, first, second):  # type: ignore[no-untyped-def]
+    """Select between two values of one type. A conditional expression would be a branch to jump over, and stay one."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.select(*arguments)
+
+    return first(types.boolean, first, first), generate
+
+
+def _horner(coefficients: tuple[Any, ...], multiply_add: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile the polynomial, unrolled: a loop over a tuple would not vectorise."""
+    names = {f"c{index}": value for index, value in enumerate(coefficients)}
+    expression = "c0"
+    for name in list(names)[1:]:
+        expression = f"multiply_add({expression}, x, {name})"
+    scope: dict[str, Any] = {"multiply_add": multiply_add, **names}
+    exec(f"def polynomial(x):\n    return {expression}\n", scope)
+    return compiled(scope["polynomial"])
+
+
+@cache
+def kernel_primitives(dtype: str, fused: bool) -> Primitives:
+    """Primitives for scalars of one working format inside a Numba kernel.
+
+    Parameters
+    ----------
+    dtype
+        "float64" or "float32".
+    fused
+        Whether to use fused multiply-adds; see `has_fused_multiply_add`.
+    """
+    single = dtype == "float32"
+    number: Any = np.float32 if single else np.float64
+    integer: Any = np.int32 if single else np.int64
+    constants = FLOAT32 if single else FLOAT64
+    multiply_add = _fused if fused else _separate_multiply_add
+    precision = 24 if single else 53
+
+    exp_polynomial = _horner(tuple(number(value) for value in constants.exp), multiply_add)
+    atanh_polynomial = _horner(tuple(number(value) for value in constants.atanh), multiply_add)
+    log2_high, log2_low = number(-constants.log2_high), number(-constants.log2_low)
+    log2_reciprocal, to_integer = number(constants.log2_reciprocal), number(constants.round_to_integer)
+    to_integer_bits = integer(np.array([to_integer]).view(integer)[0])
+    vanishing, one, two = number(-constants.vanishing), number(1), number(2)
+    fraction_bits, bias, shift_one = integer(precision - 1), integer(127 if single else 1023), integer(1)
+    splitter = number(4097 if single else 134217729)
+
+    @compiled
+    def exp(x):  # type: ignore[no-untyped-def]
+        # For x <= 0 alone, which is all that the closed forms ask for. exp(x) = 2^n exp(r), r = x - n log 2: the
+        # integer n is read from the low bits of x / log 2 + 1.5 2^52. 2^n is applied in two steps, so that a subnormal
+        # result is rounded once.
+        x = where(x < vanishing, vanishing, x)
+        shifted = multiply_add(x, log2_reciprocal, to_integer)
+        n_float = shifted - to_integer
+        r = multiply_add(n_float, log2_high, x)
+        r = multiply_add(n_float, log2_low, r)
+        mantissa = multiply_add(exp_polynomial(r), r * r, r) + one
+        n = integer(bitcast(shifted) - to_integer_bits)
+        n_first = integer(n >> shift_one)
+        n_second = integer(n - n_first)
+        first = bitcast(integer(integer(n_first + bias) << fraction_bits))
+        second = bitcast(integer(integer(n_second + bias) << fraction_bits))
+        return mantissa * first * second
+
+    @compiled
+    def log1p(e):  # type: ignore[no-untyped-def]
+        # For 0 <= e <= 1: log(1 + e) = 2 atanh(e / (2 + e)), where the argument is at most 1/3.
+        t = e / (two + e)
+        u = t * t
+        half = multiply_add(atanh_polynomial(u) * u, t, t)
+        return half + half
+
+    if fused:
+
+        @compiled
+        def two_prod(a, b):  # type: ignore[no-untyped-def]
+            product = a * b
+            return product, _fused_multiply_add(a, b, -product)
+
+    else:
+
+        @compiled
+        def two_prod(a, b):  # type: ignore[no-untyped-def]
+            # Dekker's product of Veltkamp's halves.
+            product = a * b
+            a_scaled = splitter * a
+            b_scaled = splitter * b
+            a_high = a_scaled - (a_scaled - a)
+            b_high = b_scaled - (b_scaled - b)
+            a_low = a - a_high
+            b_low = b - b_high
+            return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+    return Primitives(
+        exp=exp,
+        log1p=log1p,
+        absolute=absolute,
+        where=where,
+        two_prod=two_prod,
+        number=number,
+        largest=float(np.finfo(number).max),
+        compiled=compiled,
+    )
