@@ -77,12 +77,16 @@ class ArrayApiAdapter(Adapter):
         round_bits = rounder(NARROW_FORMATS[dtype], xp.where)
         return self.from_bits(round_bits(self.bits(xp.astype(wide, xp.float64))), dtype)
 
-    def unrounded(self, logits: Array, targets: Array, parameters: Parameters) -> Unrounded:
-        """Value and gradient of each element in the working dtype."""
-        return evaluate(self.namespace(logits), self.widened(logits, parameters), targets, parameters)
+    def unrounded(
+        self, logits: Array, targets: Array, parameters: Parameters, *, narrowed: bool = False
+    ) -> Unrounded:
+        """Value and gradient of each element in the working dtype; `narrowed` as in `evaluate`."""
+        wide = self.widened(logits, parameters)
+        narrowed = narrowed and wide.dtype != logits.dtype and parameters.precision == "exact"
+        return evaluate(self.namespace(logits), wide, targets, parameters, narrowed=narrowed)
 
     def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
-        return self.narrowed(self.unrounded(logits, targets, parameters).value, self.dtype_name(logits))
+        return self.narrowed(self.unrounded(logits, targets, parameters, narrowed=True).value, self.dtype_name(logits))
 
     def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
         xp = self.namespace(logits)
@@ -97,7 +101,7 @@ class ArrayApiAdapter(Adapter):
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
     ) -> tuple[Array, Array]:
         dtype = self.dtype_name(logits)
-        result = self.unrounded(logits, targets, parameters)
+        result = self.unrounded(logits, targets, parameters, narrowed=True)
         value, gradient = self.narrowed(result.value, dtype), self.narrowed(result.gradient, dtype)
         if out is None:
             return value, gradient

@@ -148,7 +148,8 @@ def _compiled(quantity: str, options: Options, logits: Array, arrays: dict[str, 
     if quantity == "second":
         wide = evaluate_second(jnp, _ADAPTER.widened(logits, parameters), arrays["targets"], parameters)
         return _ADAPTER.narrowed(normalized(wide), dtype)
-    value, gradient = _ADAPTER.unrounded(logits, arrays["targets"], parameters)
+    narrowed = quantity != "total"
+    value, gradient = _ADAPTER.unrounded(logits, arrays["targets"], parameters, narrowed=narrowed)
     if quantity == "value":
         return _ADAPTER.narrowed(value, dtype)
     if quantity == "gradient":

@@ -18,7 +18,9 @@ class Unrounded(NamedTuple):
     gradient: Array
 
 
-def evaluate(xp: Any, logits: Array, targets: Array, parameters: Parameters) -> Unrounded:
+def evaluate(
+    xp: Any, logits: Array, targets: Array, parameters: Parameters, *, narrowed: bool = False
+) -> Unrounded:
     """Weighted loss and its derivative with respect to each logit.
 
     Parameters
@@ -31,13 +33,15 @@ def evaluate(xp: Any, logits: Array, targets: Array, parameters: Parameters) -> 
         Same shape; boolean or integer targets are taken as hard, floating-point ones as soft unless signed.
     parameters
         Arrays among them belong to `xp` and broadcast to the logits.
+    narrowed
+        Whether the values are rounded to a narrower format next.
 
     Returns
     -------
     Unrounded
         NaN where a target, alpha, gamma or weight is outside its range.
     """
-    plan = _plan(xp, logits, targets, parameters)
+    plan = _plan(xp, logits, targets, parameters, narrowed)
     if plan.hard:
         value, gradient = plan.forms.value_and_gradient(plan.margin, plan.gamma, plan.gamma_tail)
         gradient = xp.where(plan.positive, gradient, -gradient)
@@ -48,7 +52,7 @@ def evaluate(xp: Any, logits: Array, targets: Array, parameters: Parameters) -> 
 
 def evaluate_second(xp: Any, logits: Array, targets: Array, parameters: Parameters) -> Array:
     """Weighted second derivative with respect to each logit; arguments as for `evaluate`."""
-    plan = _plan(xp, logits, targets, parameters)
+    plan = _plan(xp, logits, targets, parameters, False)
     if plan.hard:
         second = plan.forms.second_derivative(plan.margin, plan.gamma, plan.gamma_tail)
     else:
@@ -82,7 +86,7 @@ class _Plan(NamedTuple):
     valid: Array
 
 
-def _plan(xp: Any, logits: Array, targets: Array, parameters: Parameters) -> _Plan:
+def _plan(xp: Any, logits: Array, targets: Array, parameters: Parameters, narrowed: bool) -> _Plan:
     """Resolve targets, weights and gamma of a call to arrays in the working dtype."""
     dtype = logits.dtype
     floating = xp.isdtype(targets.dtype, "real floating")
@@ -107,7 +111,8 @@ def _plan(xp: Any, logits: Array, targets: Array, parameters: Parameters) -> _Pl
     for other in (gamma_valid, weight_valid):
         if other is not None:
             valid = valid & other
-    forms = hard_forms(primitives, exponent) if hard else soft_forms(primitives, exponent)
+    build: Any = hard_forms if hard else soft_forms
+    forms = build(primitives, exponent, narrowed=narrowed)
     return _Plan(hard, forms, positive, margin, soft_targets, gamma, gamma_tail, weight, valid)
 
 

@@ -82,7 +82,12 @@ SPECIAL_EXPONENTS = (0.0, 1.0, 2.0)
 """Values of gamma for which the modulating factor is a product instead of an exponential."""
 
 
-def hard_forms(primitives: Primitives, exponent: float | None = None) -> HardForms:
+_BESIDE_ONE = (1.0 - 2.0**-51, 1.0 + 2.0**-51)
+_TIE_MARGIN = -30.0
+"""Below this margin the terms in e are within a hundred units in the last place of one."""
+
+
+def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowed: bool = False) -> HardForms:
     """Build the closed forms for targets that are exactly 0 or 1.
 
     Parameters
@@ -91,11 +96,14 @@ def hard_forms(primitives: Primitives, exponent: float | None = None) -> HardFor
         What to build them from.
     exponent
         One of `SPECIAL_EXPONENTS` to build them for that gamma alone, or None for any gamma.
+    narrowed
+        Whether float64 values will be rounded to a narrower format, which asks for the right side of a tie.
     """
     exp, log1p, absolute, where = primitives.exp, primitives.log1p, primitives.absolute, primitives.where
     two_prod, compiled = primitives.two_prod, primitives.compiled
     zero, half, one, two = (primitives.number(value) for value in (0.0, 0.5, 1.0, 2.0))
     largest, far, tail_margin = (primitives.number(value) for value in (primitives.largest, 1e4, -20.0))
+    below_one, above_one, tie_margin = (primitives.number(value) for value in (*_BESIDE_ONE, _TIE_MARGIN))
 
     @compiled
     def terms(margin):  # type: ignore[no-untyped-def]
@@ -146,10 +154,26 @@ def hard_forms(primitives: Primitives, exponent: float | None = None) -> HardFor
     else:
         raise ValueError(f"exponent: got {exponent!r}; special forms exist for {SPECIAL_EXPONENTS}")
 
+    if narrowed:
+
+        @compiled
+        def off_tie(c, margin, gamma):  # type: ignore[no-untyped-def]
+            # For s << 0 the value is |s| + e (1 - gamma |s|) + O(e^2), which float64 cannot tell from |s| below s = -37.
+            # Times alpha, |s| is often exactly half way between two narrow numbers: 0.75 |s| for one |s| in two.
+            # A nudge of two units in the last place of float64 puts it on the side where it belongs.
+            side = where(gamma * -margin > one, below_one, above_one)
+            return c * where(margin < tie_margin, side, one)
+
+    else:
+
+        @compiled
+        def off_tie(c, margin, gamma):  # type: ignore[no-untyped-def]
+            return c
+
     @compiled
     def value(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
         _, q, c, log_d = terms(margin)
-        return modulating_factor(margin, q, log_d, gamma, gamma_tail) * c
+        return modulating_factor(margin, q, log_d, gamma, gamma_tail) * off_tie(c, margin, gamma)
 
     @compiled
     def value_and_gradient(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
@@ -157,7 +181,7 @@ def hard_forms(primitives: Primitives, exponent: float | None = None) -> HardFor
         w = modulating_factor(margin, q, log_d, gamma, gamma_tail)
         # At s = -inf, p c is 0 * inf although its limit is 0; with c finite the product is the limit.
         finite_c = where(c > largest, largest, c)
-        return w * c, -(w * (gamma * (p * finite_c) + q))
+        return w * off_tie(c, margin, gamma), -(w * (gamma * (p * finite_c) + q))
 
     @compiled
     def second_derivative(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
@@ -176,7 +200,7 @@ def hard_forms(primitives: Primitives, exponent: float | None = None) -> HardFor
     return HardForms(value, value_and_gradient, second_derivative)
 
 
-def soft_forms(primitives: Primitives, exponent: float | None = None) -> SoftForms:
+def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowed: bool = False) -> SoftForms:
     """Build the closed forms for soft targets, the blended form ``p_t = p t + (1 - p)(1 - t)``.
 
     Let A be the weight that the target gives to the side on which the logit lies (``t`` for x >= 0, else ``1 - t``) and
@@ -190,14 +214,14 @@ def soft_forms(primitives: Primitives, exponent: float | None = None) -> SoftFor
 
     Parameters
     ----------
-    primitives, exponent
+    primitives, exponent, narrowed
         As in `hard_forms`.
     """
     exp, log1p, absolute, where = primitives.exp, primitives.log1p, primitives.absolute, primitives.where
     two_prod, power = primitives.two_prod, primitives.power
     largest, far = primitives.largest, 1e4
 
-    def terms(logit: Number, target: Number, gamma: Number) -> tuple[Number, ...]:
+    def terms(logit: Number, target: Number) -> tuple[Number, ...]:
         magnitude = absolute(logit)
         e = exp(-magnitude)
         log_d = log1p(e)
@@ -210,39 +234,59 @@ def soft_forms(primitives: Primitives, exponent: float | None = None) -> SoftFor
         ce_value = where(on_edge, log_d, log_d + other * magnitude)
         # r = p q / u. On the edge B = 0, mixed is e itself and cancels against it before it can be 0 / 0.
         ratio = where(on_edge, 1.0 / d, e / (d * where(mixed > 0.0, mixed, 1.0)))
-        if exponent == 0.0:
-            factor = 1.0 + 0.0 * e
-        elif exponent in (1.0, 2.0):
-            u = mixed / d
-            factor = u if exponent == 1.0 else u * u
-        else:
-            # On the edge mixed^gamma is exp(-gamma |x|), whose exponent is carried in two parts as in the hard form;
-            # elsewhere mixed is at least B and a power is accurate.
-            s = where(magnitude > far, far, magnitude)
-            high, low = two_prod(where(gamma > far, far, gamma), s)
-            assert power is not None
-            edge = exp(-high) * (1.0 - low)
-            factor = where(on_edge, edge, power(where(on_edge, 1.0, mixed), gamma)) * exp(-(gamma * log_d))
         # d ce / dx = p - t and k = B - A both take the sign of the logit. Subtracted in this order, a vanishing
         # slope of a hard target keeps the sign of its limit.
         slope = -(side * e - other) / d
-        return d, e, ce, ce_value, ratio, factor, slope, other - side
+        # k as 1 - 2t, which is exact where it is small: 1 - t has been rounded, and B - A would be off by that.
+        balance = 1.0 - 2.0 * target
+        return magnitude, e, log_d, d, other, mixed, ce, ce_value, ratio, slope, where(logit >= 0.0, balance, -balance)
+
+    def modulation(
+        magnitude: Number, log_d: Number, d: Number, other: Number, mixed: Number, gamma: Number
+    ) -> Callable[[Number], Number]:
+        # Multiplies by u^gamma, in two equal steps: with a huge |x| the loss is of ordinary size although u^gamma has
+        # underflowed.
+        if exponent == 0.0:
+            return lambda quantity: quantity
+        if exponent in (1.0, 2.0):
+            u = mixed / d
+            return (lambda quantity: u * quantity) if exponent == 1.0 else (lambda quantity: u * (u * quantity))
+        # On the edge mixed^gamma is exp(-gamma |x|), whose exponent is carried in two parts as in the hard form;
+        # elsewhere mixed is at least B and a power is accurate.
+        s = where(magnitude > far, far, magnitude)
+        high, low = two_prod(where(gamma > far, far, gamma), s)
+        assert power is not None
+        edge = exp(-high) * (1.0 - low)
+        on_edge = other == 0.0
+        rest = where(on_edge, edge, 1.0) * exp(-(gamma * log_d))
+        root = power(where(on_edge, 1.0, mixed), 0.5 * gamma)
+        return lambda quantity: root * (root * (rest * quantity))
 
     def value_and_gradient(logit: Number, target: Number, gamma: Number) -> tuple[Number, Number]:
         # d value / dx = u^gamma [gamma (u' / u) ce + ce'],  u' = p q (1 - 2t) = sign(x) p q (B - A)
-        _, _, ce, ce_value, ratio, factor, slope, k = terms(logit, target, gamma)
-        gradient = factor * (gamma * (ratio * ce) * k + slope)
-        return factor * ce_value, where(logit >= 0.0, gradient, -gradient)
+        magnitude, _, log_d, d, other, mixed, ce, ce_value, ratio, slope, k = terms(logit, target)
+        modulated = modulation(magnitude, log_d, d, other, mixed, gamma)
+        gradient = modulated(gamma * (ratio * ce) * k + slope)
+        # u^gamma may vanish where it meets an infinite cross entropy.
+        value = where(ce_value > largest, ce_value, modulated(ce_value))
+        return value, where(logit >= 0.0, gradient, -gradient)
 
     def second_derivative(logit: Number, target: Number, gamma: Number) -> Number:
         # d^2 value / dx^2 = u^gamma [gamma (gamma-1) (u'/u)^2 ce + gamma (u''/u) ce + 2 gamma (u'/u) ce' + ce'']
         # with u''/u = -r k (1 - e)/d and ce'' = p q = e / d^2. The first two are joined so that hard targets lose
         # nothing: gamma r k ce [(gamma - 1) r k - (1 - e)/d]. gamma meets r and the factor first: no overflow.
-        d, e, ce, _, ratio, factor, slope, k = terms(logit, target, gamma)
+        # All of it is proportional to e, and near |x| = 700 a subnormal e meets a factor of several hundred: as in the
+        # hard form, half of it is multiplied last there. On the edge r has no e in it, and nothing is that large.
+        magnitude, e, log_d, d, other, mixed, ce, _, ratio, slope, k = terms(logit, target)
+        modulated = modulation(magnitude, log_d, d, other, mixed, gamma)
+        in_tail = (magnitude > 20.0) & (other > 0.0)
+        root = exp(where(in_tail, -0.5 * magnitude, 0.0))
+        e_part = where(in_tail, root, e)
+        ratio_part = where(in_tail, root / (d * where(in_tail, mixed, 1.0)), ratio)
         finite_ce = where(ce > far, 0.0, ce)
-        scaled = gamma * (ratio * k)
-        curvature = scaled - ratio * k - (1.0 - e) / d
-        return (factor * scaled) * (finite_ce * curvature + 2.0 * slope) + factor * (e / (d * d))
+        curvature = gamma * (ratio * k) - ratio * k - (1.0 - e) / d
+        bracket = finite_ce * curvature + 2.0 * slope
+        return (modulated(gamma * (ratio_part * k)) * bracket + modulated(e_part / (d * d))) * root
 
     return SoftForms(value_and_gradient, second_derivative)
 

@@ -56,7 +56,8 @@ def dense_kernel(
     if fused is None:
         fused = has_fused_multiply_add()
     primitives = kernel_primitives(arithmetic, fused)
-    forms = hard_forms(primitives, exponent)
+    narrowed = arithmetic == "float64" and value_storage != "float64"
+    forms = hard_forms(primitives, exponent, narrowed=narrowed)
     value_form, both_form = forms.value, forms.value_and_gradient
     load = _loader(storage, arithmetic)
     store_value, store_gradient = _storer(value_storage), _storer(storage)

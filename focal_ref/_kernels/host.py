@@ -160,7 +160,8 @@ class _Block:
     def _write_forms(self, value: Array | None, gradient: Array | None) -> None:
         # NaN and infinities are results here, not accidents.
         with np.errstate(all="ignore"):
-            result = evaluate(np, self._wide(self.logits), self.targets, self.parameters)
+            narrowed = value is not None and self.arithmetic == "float64" and value.dtype.itemsize < 8
+            result = evaluate(np, self._wide(self.logits), self.targets, self.parameters, narrowed=narrowed)
             if value is not None:
                 _store(result.value, value)
             if gradient is not None:
@@ -184,7 +185,9 @@ def _blocks(
     if isinstance(upstream, np.ndarray):
         arrays["upstream"] = upstream
     operands = [np.broadcast_to(array, logits.shape) for array in arrays.values()]
-    flags = [["readonly", "contig", "aligned"]] * len(operands) + [["writeonly", "contig", "aligned"]] * len(outputs)
+    # "nbo": in native byte order, which is all that kernels can take.
+    layout = ["contig", "aligned", "nbo"]
+    flags = [["readonly", *layout]] * len(operands) + [["writeonly", *layout]] * len(outputs)
     iterator = np.nditer(
         [*operands, *outputs],
         flags=["external_loop", "buffered", "zerosize_ok"],

@@ -1,0 +1,195 @@
+"""How far a result may be off, and how far it is: the one place with budgets."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from focal_ref import _exact
+from focal_ref.conformance.formats import FORMATS, Format
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Exact:
+    """What a quantity must be, element by element, with more digits than its format has.
+
+    Attributes
+    ----------
+    numbers
+        Correctly rounded, in the format.
+    high, low, ulp_exponent
+        The exact result over its ulp, as an unevaluated sum, and the exponent of that ulp. Infinities and NaN stand in
+        `high`, with exponent 0.
+    scale_ulp_exponent
+        Exponent of the ulp in which errors are counted: of the result itself, or of the sum of the magnitudes of its
+        terms where these cancel.
+    """
+
+    numbers: Array
+    high: Floats
+    low: Floats
+    ulp_exponent: NDArray[np.int64]
+    scale_ulp_exponent: NDArray[np.int64]
+
+    def __getitem__(self, index: Any) -> "Exact":
+        return Exact(
+            self.numbers[index],
+            self.high[index],
+            self.low[index],
+            self.ulp_exponent[index],
+            self.scale_ulp_exponent[index],
+        )
+
+
+def budget(
+    tier: str, format: Format, gamma: float | Array, *, weighted: bool, modulation: float | Array = 0.0
+) -> Floats:
+    """Largest permitted error in ulp.
+
+    Parameters
+    ----------
+    tier
+        Claimed accuracy: "exact", "fast" or "standard".
+    format
+        Of the result.
+    gamma
+        Exponent of the modulating factor.
+    weighted
+        Whether a further factor (alpha, weights) is multiplied in.
+    modulation
+        ``-log((1 - p_t)^gamma)``, the size of the exponent where the factor is computed in log space.
+
+    Notes
+    -----
+    "exact": one rounding of a result computed in float64 costs half an ulp and a little; float64 itself is within
+    8 + 2 gamma ulp, one more for a weight. "fast": float32 arithmetic, 10 + 2 gamma ulp, or for 16-bit results one
+    rounding of it. "standard": exp(gamma log(1 - p_t)) in the format's own arithmetic rounds an exponent of the size of
+    `modulation`, which costs that many half ulp and the error of the logarithm as often; the measured need of optax 0.2.8
+    and kornia 0.9.0 in float32 is in docs/accuracy.md.
+    """
+    gamma = np.asarray(gamma, dtype=np.float64)
+    more = 1.0 if weighted else 0.0
+    # For huge gamma the loss is 0 or cross entropy; the bound must not overflow.
+    growth = 2.0 * np.minimum(gamma, 1e9)
+    if tier == "standard":
+        return np.asarray(16.0 + 2.0 * growth + 2.0 * np.asarray(modulation) + more, dtype=np.float64)
+    if format.name == "float64":
+        return 8.0 + growth + more
+    if tier == "fast":
+        return 10.0 + growth + more if format.name == "float32" else np.full_like(gamma, 0.51)
+    return np.full_like(gamma, 0.501)
+
+
+def modulation(logits: Array, targets: Array, gamma: float | Array) -> Floats:
+    """``gamma softplus(s)`` of each element, for the budget; soft targets count as their harder side."""
+    x = np.asarray(logits, dtype=np.float64)
+    t = np.asarray(targets, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        margin = np.where(t >= 0.5, x, -x)
+        size = np.asarray(gamma, dtype=np.float64) * np.logaddexp(0.0, margin)
+    return np.asarray(np.clip(np.nan_to_num(size, nan=0.0, posinf=1e4), 0.0, 1e4), dtype=np.float64)
+
+
+def error_in_ulps(got: Array, exact: Exact, *, flushed: bool, format: Format) -> Floats:
+    """Error of each element; infinite where one is NaN or infinite and the other is not.
+
+    Parameters
+    ----------
+    got
+        Results in the format.
+    exact
+        What they must be.
+    flushed
+        Whether zero is accepted for a subnormal result.
+    format
+        Of the results.
+    """
+    with np.errstate(all="ignore"):
+        wide = np.asarray(got).astype(np.float64)
+        in_units = np.abs((np.ldexp(wide, -exact.ulp_exponent) - exact.high) - exact.low)
+        error = np.ldexp(in_units, exact.ulp_exponent - exact.scale_ulp_exponent)
+        special = ~np.isfinite(wide) | ~np.isfinite(exact.high)
+        same = (np.isnan(wide) & np.isnan(exact.high)) | (wide == exact.high)
+        # A finite result that rounds to infinity is a correct rounding when the exact one overflows the format.
+        overflow = np.isinf(wide) & (wide == exact.numbers.astype(np.float64))
+        error = np.where(special, np.where(same | overflow, 0.0, np.inf), error)
+        if flushed:
+            smallest = 2.0**format.minimum_exponent
+            tiny = (np.abs(exact.numbers.astype(np.float64)) < smallest) & (wide == 0)
+            error = np.where(tiny, 0.0, error)
+    return np.asarray(error, dtype=np.float64)
+
+
+def exact_results(
+    logits: Array, targets: Array, *, alpha: Any, gamma: Any, format: Format, rule: str = "blended"
+) -> dict[str, Exact]:
+    """Value, gradient and second derivative of each element from the double-double reference.
+
+    Parameters
+    ----------
+    logits, targets
+        In any format; the numbers that they are.
+    alpha, gamma
+        As in `focal_ref.loss`.
+    format
+        Of the results.
+    rule
+        Convention for soft targets; "mixture" adds the two hard losses by the target.
+    """
+    wide = _reference(logits, targets, alpha, gamma, rule)
+    scales = {"gradient": wide.gradient_scale, "second_derivative": wide.second_derivative_scale}
+    results = {}
+    for name in ("value", "gradient", "second_derivative"):
+        quantity = getattr(wide, name)
+        exponent = quantity.unit_exponent(format.minimum_exponent, format.precision)
+        high, low = quantity.in_units(exponent)
+        finite = np.isfinite(quantity.high)
+        exponent = np.where(finite, exponent, 0)
+        high = np.where(finite, high, quantity.high)
+        low = np.where(finite, low, 0.0)
+        scale = scales.get(name, quantity).unit_exponent(format.minimum_exponent, format.precision)
+        hard = (np.asarray(targets) == 0) | (np.asarray(targets) == 1)
+        scale = np.where((hard & (name != "second_derivative")) | ~finite, exponent, scale)
+        results[name] = Exact(round_units(high, low, exponent, format), high, low, exponent, scale)
+    return results
+
+
+def _reference(logits: Array, targets: Array, alpha: Any, gamma: Any, rule: str) -> _exact.Exact:
+    """The double-double results by the declared rule for soft targets."""
+    x, t = (np.asarray(array, dtype=np.float64) for array in (logits, targets))
+    if rule == "blended":
+        return _exact.evaluate(x, t, alpha=alpha, gamma=gamma)
+    positive = _exact.evaluate(x, np.ones_like(t), alpha=alpha, gamma=gamma)
+    negative = _exact.evaluate(x, np.zeros_like(t), alpha=alpha, gamma=gamma)
+    share = _exact.Unrounded.from_float64(t)
+    rest = _exact.Unrounded.from_float64(np.ones_like(t)) - share
+    mixed = {
+        name: share * getattr(positive, name) + rest * getattr(negative, name)
+        for name in ("value", "gradient", "second_derivative", "gradient_scale", "second_derivative_scale")
+    }
+    return _exact.Exact(**mixed)
+
+
+def round_units(high: Floats, low: Floats, exponent: NDArray[np.int64], format: Format) -> Array:
+    """``(high + low) 2^exponent`` in the format, rounded once to nearest, ties to even; the exponent is that of an ulp."""
+    with np.errstate(all="ignore"):
+        nearest = np.rint(high)
+        # rint sends ties of `high` to even; where the low part tells on which side of the tie the number lies, follow it.
+        on_tie = np.abs(high - np.trunc(high)) == 0.5
+        away = np.trunc(high) + np.sign(high)
+        nearest = np.where(on_tie & (low * high > 0), away, nearest)
+        nearest = np.where(on_tie & (low * high < 0), np.trunc(high), nearest)
+        wide = np.where(np.isfinite(high), np.ldexp(nearest, exponent), high)
+        # Exact for every finite result: `nearest` has at most `precision` bits. Beyond the largest number, infinity.
+        largest = (2.0 - 2.0 ** (1 - format.precision)) * 2.0**format.maximum_exponent
+        wide = np.where(np.isfinite(wide) & (np.abs(wide) > largest), np.copysign(np.inf, wide), wide)
+        return np.asarray(wide.astype(format.dtype))
+
+
+def format_of(array: Array) -> Format:
+    """The format of an array's dtype."""
+    return FORMATS[array.dtype.name]

@@ -1,0 +1,83 @@
+"""DET: the same bits again, for each element alone, and on every backend."""
+
+import numpy as np
+
+from focal_ref.conformance.checks import check
+from focal_ref.conformance.examiner import Examiner
+from focal_ref.conformance.targets import Call
+
+RANDOM_LOGITS = 10**6
+
+
+def _quantities(examiner: Examiner) -> list[str]:
+    return ["value", "gradient"] if examiner.claims("gradient") else ["value"]
+
+
+@check("FL-DET-001")
+def again(examiner: Examiner) -> None:
+    logits, targets = examiner.random((31, 7), seed=1)
+    other_logits, other_targets = examiner.random((5, 3), seed=2)
+    call = Call(logits, targets)
+    for quantity in _quantities(examiner):
+        first = examiner.run(quantity, call, "first call")
+        examiner.run(quantity, Call(other_logits, other_targets, alpha=0.9, gamma=0.5), "another call")
+        second = examiner.run(quantity, call, "same call again")
+        if first is not None and second is not None:
+            examiner.same_bits("after another call", quantity, second, first, {"logit": logits})
+
+
+@check("FL-DET-002")
+def element_by_element(examiner: Examiner) -> None:
+    logits, targets = examiner.random(41, seed=2)
+    call = Call(logits, targets)
+    order = np.random.default_rng(2).permutation(41)
+    inverse = np.argsort(order)
+    for quantity in _quantities(examiner):
+        batch = examiner.run(quantity, call, "batch")
+        permuted = examiner.run(quantity, Call(logits[order], targets[order]), "permuted")
+        singles = [examiner.run(quantity, Call(logits[i : i + 1], targets[i : i + 1]), "single") for i in range(41)]
+        if batch is None or permuted is None or any(single is None for single in singles):
+            continue
+        results = {"permuted": permuted[inverse], "one by one": np.concatenate(singles)}  # type: ignore[arg-type]
+        for name, got in results.items():
+            if examiner.claims("same_bits"):
+                examiner.same_bits(name, quantity, got, batch, {"logit": logits})
+            else:
+                # Vector and scalar code of a mathematics library may round differently; each must be accurate.
+                examiner.accuracy(quantity, call, got, examiner.exact(call)[quantity], [name] * 41)
+
+
+@check("FL-DET-003")
+def correctly_rounded(examiner: Examiner) -> None:
+    """Bits against the double-double reference; float64 is not correctly rounded and is compared call by call."""
+    if examiner.dtype == "float64":
+        logits, targets = examiner.random(1000, seed=3)
+        for quantity in _quantities(examiner):
+            first = examiner.run(quantity, Call(logits, targets), "first")
+            second = examiner.run(quantity, Call(logits, targets), "second")
+            if first is not None and second is not None:
+                examiner.same_bits("twice", quantity, second, first, {"logit": logits})
+        return
+    special = _special_logits(examiner)
+    for gamma in (0.5, 2.0):
+        generator = np.random.default_rng([3, int(2 * gamma)])
+        count = RANDOM_LOGITS // 2 - special.size
+        logits = np.concatenate([special, examiner.array(generator.normal(0.0, 8.0, count))])
+        targets = examiner.array(generator.random(logits.size) < 0.3)
+        call = Call(logits, targets, gamma=gamma)
+        exact = examiner.exact(call)
+        for quantity in _quantities(examiner):
+            got = examiner.run(quantity, call, "random and special")
+            if got is not None:
+                case = f"random and special/gamma={gamma}"
+                # A zero gradient's sign is that of its limit, which the correctly rounded zero of the reference has.
+                examiner.same_bits(case, quantity, got, exact[quantity].numbers, {"logit": logits, "target": targets})
+
+
+def _special_logits(examiner: Examiner) -> np.ndarray:  # type: ignore[type-arg]
+    format = examiner.format
+    exponents = np.arange(format.minimum_ulp_exponent, format.maximum_exponent + 1)
+    powers = np.ldexp(1.0, exponents)
+    largest = np.finfo(np.float64).max if format.name == "float64" else (2 - 2.0 ** (1 - format.precision)) * powers[-1]
+    singles = np.concatenate([[0.0, np.inf, largest, 0.5, 1.5, 16.7, 17.0, 36.8, 87.3, 88.8, 103.9, 104.5], powers])
+    return np.asarray(examiner.array(np.concatenate([singles, -singles, [np.nan]])))

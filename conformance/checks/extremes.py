@@ -1,0 +1,96 @@
+"""EXT: infinities, NaN, saturation, subnormal numbers."""
+
+from typing import Any
+
+import numpy as np
+
+from focal_ref.conformance.checks import check
+from focal_ref.conformance.examiner import Examiner
+from focal_ref.conformance.targets import Call
+from focal_ref.conformance.vectors import Group
+
+
+def _weighs(group: Group) -> bool:
+    """Whether both classes have a weight above zero; zero weights have a requirement of their own."""
+    return group.alpha not in (0.0, 1.0)
+
+
+def _infinite(group: Group, logits: Any) -> Any:
+    return np.isinf(logits.astype(np.float64)) & _weighs(group)
+
+
+def _finite(group: Group, logits: Any) -> Any:
+    return np.isfinite(logits.astype(np.float64)) & _weighs(group)
+
+
+@check("FL-EXT-001")
+def infinite_logits(examiner: Examiner) -> None:
+    examiner.vectors(["extremes"], "value", _infinite)
+
+
+@check("FL-EXT-002")
+def derivative_at_infinity(examiner: Examiner) -> None:
+    examiner.vectors(["extremes"], "gradient", _infinite)
+
+
+@check("FL-EXT-003")
+def nan_logits(examiner: Examiner) -> None:
+    logits, targets = examiner.random(33, seed=3)
+    clean = logits.copy()
+    logits[[0, 16, 32]] = np.nan
+    others = ~np.isnan(logits)
+    quantities = ["value", "gradient"] if examiner.claims("gradient") else ["value"]
+    for quantity in quantities:
+        expected = examiner.run(quantity, Call(clean, targets), "without NaN")
+        got = examiner.run(quantity, Call(logits, targets), "with NaN")
+        if got is not None and expected is not None:
+            examiner.true(bool(np.all(np.isnan(got[~others]))), "NaN logits", quantity, "nan", got[~others])
+            examiner.same_bits("beside NaN logits", quantity, got[others], expected[others], {"logit": logits[others]})
+
+
+@check("FL-EXT-004")
+def huge_and_subnormal(examiner: Examiner) -> None:
+    examiner.vectors(["extremes"], "value", _finite)
+    if examiner.claims("gradient"):
+        examiner.vectors(["extremes"], "gradient", _finite)
+    # Every order of magnitude that the format has.
+    format = examiner.format
+    exponents = np.arange(format.minimum_ulp_exponent, format.maximum_exponent + 1)
+    logits = np.ldexp(np.where(exponents % 2 == 0, 1.0, -1.0), exponents)
+    for gamma in (0.0, 0.5, 2.0):
+        for target in (0.0, 1.0):
+            call = Call(examiner.array(logits), examiner.array(np.full(logits.shape, target)), gamma=gamma)
+            examiner.compare("value", call, f"powers of two/gamma={gamma}/target={target:g}")
+            if examiner.claims("gradient"):
+                examiner.compare("gradient", call, f"powers of two/gamma={gamma}/target={target:g}")
+
+
+@check("FL-EXT-005")
+def zero_weight(examiner: Examiner) -> None:
+    logits = examiner.array([np.inf, -np.inf, 1e4, -1e4, 0.0, 3.0, -3.0])
+    ones, zeros = examiner.array(np.ones(logits.shape)), examiner.array(np.zeros(logits.shape))
+    quantities = ["value", "gradient"] if examiner.claims("gradient") else ["value"]
+    for gamma in (0.0, 0.5, 2.0):
+        calls = {
+            "alpha=0, positives": Call(logits, ones, alpha=0.0, gamma=gamma),
+            "alpha=1, negatives": Call(logits, zeros, alpha=1.0, gamma=gamma),
+        }
+        if examiner.claims("array_parameters"):
+            calls["weights=0, positives"] = Call(logits, ones, gamma=gamma, weights=np.zeros(7))
+            calls["weights=0, negatives"] = Call(logits, zeros, gamma=gamma, weights=np.zeros(7))
+        for name, call in calls.items():
+            for quantity in quantities:
+                got = examiner.run(quantity, call, name)
+                if got is not None:
+                    examiner.true(bool(np.all(got == 0)), f"{name}/gamma={gamma}", quantity, "0 everywhere", got)
+
+
+@check("FL-EXT-006")
+def every_logit(examiner: Examiner) -> None:
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    logits = bits.view(examiner.format.dtype)
+    for gamma in (0.0, 0.5, 1.0, 2.0, 5.0):
+        for target in (0.0, 1.0):
+            call = Call(logits, examiner.array(np.full(logits.shape, target)), gamma=gamma)
+            for quantity in ("value", "gradient"):
+                examiner.compare(quantity, call, f"all logits/gamma={gamma}/target={target:g}")

@@ -1,0 +1,120 @@
+"""RED: sums, means and the normalizer."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from focal_ref.conformance.accuracy import budget
+from focal_ref.conformance.checks import check
+from focal_ref.conformance.examiner import Examiner
+from focal_ref.conformance.formats import FORMATS
+from focal_ref.conformance.targets import Call
+
+SIZES = (1, 2, 3, 1000, 70001)
+
+
+@check("FL-RED-001")
+def sums(examiner: Examiner) -> None:
+    for size in SIZES:
+        logits, targets = examiner.random(size, seed=size)
+        _compare_reduced(examiner, Call(logits, targets, reduction="sum"), 1.0, f"sum of {size}")
+
+
+@check("FL-RED-002")
+def means(examiner: Examiner) -> None:
+    for shape in ((1,), (7,), (6, 5), (2, 3, 5, 4)):
+        logits, targets = examiner.random(shape, seed=len(shape))
+        _compare_reduced(examiner, Call(logits, targets, reduction="mean"), float(logits.size), f"mean over {shape}")
+    if examiner.claims("array_parameters"):
+        # Weights scale the terms, never the denominator.
+        logits, targets = examiner.random((6, 5), seed=5)
+        plain = _reduced(examiner, Call(logits, targets, reduction="mean"), "mean")
+        halved = _reduced(examiner, Call(logits, targets, reduction="mean", weights=np.full((6, 5), 0.5)), "mean, weights")
+        if plain is not None and halved is not None:
+            examiner.true(halved == plain / 2, "weights of 0.5", "mean", f"half of {plain}", halved)
+
+
+@check("FL-RED-003")
+def normalizer(examiner: Examiner) -> None:
+    logits, targets = examiner.random((40, 4), seed=3)
+    positives = max(1.0, float(targets.astype(np.float64).sum()))
+    for value in (1.0, 2.0, positives, 7.5):
+        call = Call(logits, targets, reduction="sum", normalizer=value)
+        _compare_reduced(examiner, call, value, f"normalizer {value:g}")
+    examiner.refuses("normalizer 0", Call(logits, targets, reduction="sum", normalizer=0.0), "normalizer")
+    examiner.refuses("normalizer with mean", Call(logits, targets, reduction="mean", normalizer=2.0), "normalizer")
+
+
+@check("FL-RED-004")
+def unknown_reductions(examiner: Examiner) -> None:
+    logits, targets = examiner.random((4, 3), seed=4)
+    for name in ("avg", "SUM", ""):
+        examiner.refuses(f"reduction {name!r}", Call(logits, targets, reduction=name))
+
+
+@check("FL-RED-005")
+def empty_input(examiner: Examiner) -> None:
+    for shape in ((0,), (0, 4), (3, 0)):
+        empty = examiner.array(np.zeros(shape))
+        for reduction in ("sum", "mean"):
+            case = f"{reduction} of shape {shape}"
+            got = _reduced(examiner, Call(empty, empty, reduction=reduction), case)
+            if got is not None:
+                examiner.true(got == 0.0, case, reduction, "0.0", got)
+
+
+@check("FL-RED-006")
+def derivatives_of_reductions(examiner: Examiner) -> None:
+    logits, targets = examiner.random((8, 4), seed=6)
+    plain = Call(logits, targets)
+    elementwise = examiner.run("gradient", plain, "elementwise")
+    exact = examiner.exact(plain)["gradient"]
+    for reduction, divisor in (("sum", 1.0), ("mean", 32.0)):
+        got = examiner.run("gradient", replace(plain, reduction=reduction), f"gradient of {reduction}")
+        if got is None or elementwise is None:
+            continue
+        # 32 is a power of two: dividing by it rounds nothing but subnormal results.
+        expected = (elementwise.astype(np.float64) / divisor).astype(elementwise.dtype)
+        normal = np.abs(exact.numbers.astype(np.float64)) > 2.0 ** (examiner.format.minimum_exponent + 6)
+        examiner.same_bits(f"gradient of {reduction}", "gradient", got[normal], expected[normal], {"logit": logits[normal]})
+
+
+def _reduced(examiner: Examiner, call: Call, case: str) -> float | None:
+    """A reduction as a float, after a check of its shape."""
+    got = examiner.run("value", call, case)
+    if got is None:
+        return None
+    if got.shape != ():
+        examiner.fail(case, call.reduction, "shape ()", f"shape {got.shape}")
+        return None
+    return float(got)
+
+
+def _compare_reduced(examiner: Examiner, call: Call, divisor: float, case: str) -> None:
+    """Compare a sum over the unrounded losses, divided once, with the exact one."""
+    got = examiner.run("value", call, case)
+    if got is None:
+        return
+    dtype = "float32" if examiner.format.bits == 16 and examiner.tier == "exact" else examiner.dtype
+    if got.shape != () or got.dtype.name != dtype:
+        examiner.fail(case, call.reduction, f"{dtype} of shape ()", f"{got.dtype.name} of shape {got.shape}")
+        return
+    plain = replace(call, reduction="none", normalizer=None)
+    # Exact terms in float64: rounding each costs 2^-53 of it, far below every budget but float64's, where it is half an
+    # ulp of the sum at most and stands in the budget.
+    wide = replace(plain, logits=call.logits.astype(np.float64), targets=call.targets.astype(np.float64))
+    terms = type(examiner)(examiner.target, examiner.requirement, "float64").exact(wide)["value"].numbers
+    expected = math.fsum(terms.reshape(-1).tolist()) / divisor
+    format = FORMATS[dtype]
+    element = float(
+        np.max(budget(examiner.tier, examiner.format, np.asarray(call.gamma), weighted=True, modulation=0.0))
+    )
+    if examiner.tier == "exact" and examiner.dtype != "float64":
+        # Float64 accumulators: one rounding, and the sum's own error far below it.
+        allowed = 0.51
+    else:
+        allowed = element + math.ceil(math.log2(max(2, call.logits.size))) + 3.0
+    unit = 2.0 ** max(math.frexp(expected)[1] - format.precision, format.minimum_ulp_exponent)
+    error = abs(float(got) - expected) / unit
+    examiner.measured(case, call.reduction, expected, got, error, allowed, dtype)

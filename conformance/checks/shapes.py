@@ -1,0 +1,118 @@
+"""SHP: shapes, dtypes, strides, arguments."""
+
+from typing import Any
+
+import numpy as np
+
+from focal_ref.conformance.checks import check
+from focal_ref.conformance.examiner import Examiner
+from focal_ref.conformance.targets import Call
+
+
+@check("FL-SHP-001")
+def shapes_and_dtypes(examiner: Examiner) -> None:
+    for shape in ((), (1,), (0,), (5,), (2, 3, 4), (0, 3), (1, 1, 2, 1)):
+        logits, targets = examiner.random(shape, seed=1)
+        call = Call(np.asarray(logits), np.asarray(targets))
+        quantities = ["value", "gradient"] if examiner.claims("gradient") else ["value"]
+        for quantity in quantities:
+            # `run` requires shape, dtype, library and device; the numbers are compared besides.
+            got = examiner.run(quantity, call, f"shape {shape}")
+            if got is not None:
+                examiner.true(got.shape == shape, f"shape {shape}", quantity, str(shape), got.shape)
+        if 0 not in shape:
+            examiner.compare("value", call, f"shape {shape}")
+
+
+@check("FL-SHP-002")
+def no_broadcasting(examiner: Examiner) -> None:
+    for logits_shape, targets_shape in (((4, 1), (4,)), ((4,), (1,)), ((2, 3), (3,)), ((3,), (2, 3)), ((4,), ())):
+        logits, _ = examiner.random(logits_shape, seed=2)
+        targets = examiner.array(np.ones(targets_shape))
+        examiner.refuses(f"logits {logits_shape}, targets {targets_shape}", Call(logits, targets))
+
+
+@check("FL-SHP-003")
+def views(examiner: Examiner) -> None:
+    base, targets = examiner.random((12, 10), seed=3)
+    selections: dict[str, Any] = {
+        "transposed": lambda a: a.T,
+        "every other": lambda a: a[::2, 1::3],
+        "reversed": lambda a: a[::-1, ::-1],
+        "a column": lambda a: a[:, 3],
+        "a broadcast row": lambda a: np.broadcast_to(a[:1], (12, 10)),
+    }
+    for name, view in selections.items():
+        seen = Call(view(base), view(targets))
+        copied = Call(np.ascontiguousarray(seen.logits), np.ascontiguousarray(seen.targets))
+        for quantity in ["value", "gradient"] if examiner.claims("gradient") else ["value"]:
+            got, expected = examiner.run(quantity, seen, name), examiner.run(quantity, copied, name)
+            if got is not None and expected is not None and examiner.claims("same_bits"):
+                examiner.same_bits(name, quantity, got, expected, {"logit": copied.logits})
+        examiner.compare("value", seen, name)
+
+
+@check("FL-SHP-004")
+def inputs_are_constants(examiner: Examiner) -> None:
+    logits, targets = examiner.random((9, 7), seed=4)
+    kept = logits.copy(), targets.copy()
+    call = Call(logits, targets)
+    examiner.run("value", call, "value")
+    if examiner.claims("gradient"):
+        examiner.run("gradient", call, "gradient")
+    examiner.same_bits("logits after the calls", "logits", logits, kept[0])
+    examiner.same_bits("targets after the calls", "targets", targets, kept[1])
+
+
+@check("FL-SHP-005")
+def target_dtypes(examiner: Examiner) -> None:
+    logits, targets = examiner.random((16, 4), seed=5)
+    for gamma in (0.5, 2.0):
+        for quantity in ("value", "gradient"):
+            expected = examiner.run(quantity, Call(logits, targets, gamma=gamma), "floating-point targets")
+            for dtype in (np.bool_, np.int64, np.int32, np.uint8):
+                call = Call(logits, targets.astype(dtype), gamma=gamma)
+                got = examiner.run(quantity, call, f"{np.dtype(dtype).name} targets")
+                if got is not None and expected is not None:
+                    case = f"{np.dtype(dtype).name} targets/gamma={gamma}"
+                    examiner.same_bits(case, quantity, got, expected, {"logit": logits})
+
+
+@check("FL-SHP-006")
+def bad_arguments(examiner: Examiner) -> None:
+    logits, targets = examiner.random((4, 3), seed=6)
+    for alpha in (1.5, -0.25, float("nan"), float("inf")):
+        examiner.refuses(f"alpha={alpha}", Call(logits, targets, alpha=alpha), "alpha")
+    for gamma in (-1.0, float("nan"), float("inf")):
+        examiner.refuses(f"gamma={gamma}", Call(logits, targets, gamma=gamma), "gamma")
+    examiner.refuses("integer logits", Call(np.ones((4, 3), np.int64), np.ones((4, 3), np.int64)), "logits")
+    examiner.refuses("encoding 'onehot'", Call(logits, targets, encoding="onehot"), "encoding")
+    examiner.refuses("precision 'best'", Call(logits, targets, precision="best"), "precision")
+    wrong_length = np.full(5, 0.5)
+    examiner.refuses("alpha of shape (5,)", Call(logits, targets, alpha=wrong_length), "alpha")
+    examiner.refuses("weights of shape (5,)", Call(logits, targets, weights=wrong_length), "weights")
+
+
+@check("FL-SHP-007")
+def bad_targets(examiner: Examiner) -> None:
+    logits, targets = examiner.random(16, seed=7)
+    for bad in (-1.0, 2.0, 1.5, float("nan"), 255.0):
+        spoilt = targets.copy()
+        spoilt[5] = bad
+        for quantity in ("value", "gradient"):
+            call = Call(logits, spoilt)
+            try:
+                value, gradient = examiner.target.value_and_gradient(call)
+            except ValueError as error:
+                named = "targets" in str(error) and "5" in str(error)
+                examiner.true(named, f"target {bad}", "error text", "the argument and the position", error)
+                continue
+            except Exception as error:  # a target may raise anything, and the run goes on
+                examiner.raised(quantity, call, f"target {bad}", error)
+                continue
+            got = value if quantity == "value" else gradient
+            expected = examiner.run(quantity, Call(logits, targets), "good targets")
+            examiner.true(bool(np.isnan(got[5])), f"target {bad}", quantity, "nan or an error", got[5])
+            if expected is not None:
+                others = np.arange(16) != 5
+                examiner.same_bits(f"beside target {bad}", quantity, got[others], expected[others])

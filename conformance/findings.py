@@ -1,0 +1,108 @@
+"""What is said about a failure: requirement, input, expected and got as numbers and bits, error against budget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from focal_ref.conformance.formats import FORMATS, hex_bits
+from focal_ref.conformance.requirements import Requirement
+
+MAXIMUM_LISTED = 3
+"""Failed elements that are named beside the worst one."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The worst failed element of one comparison, and how many others failed.
+
+    Attributes
+    ----------
+    case
+        Id of a stored vector, or a name of the comparison that says what was done.
+    quantity
+        What was compared, such as "value" or "gradient".
+    inputs
+        Inputs of the element, each as (number, bits) or as text.
+    expected, got
+        Likewise.
+    error, budget
+        In ulp; None where it is no matter of accuracy.
+    failed, compared
+        Elements that failed, and elements that were compared.
+    others
+        Ids of other failed elements.
+    """
+
+    case: str
+    quantity: str
+    expected: str
+    got: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    error: float | None = None
+    budget: float | None = None
+    failed: int = 1
+    compared: int = 1
+    others: Sequence[str] = ()
+
+    def record(self) -> dict[str, Any]:
+        """The finding as JSON data."""
+        record = asdict(self)
+        for name in ("error", "budget"):
+            value = record[name]
+            if isinstance(value, float) and not np.isfinite(value):
+                record[name] = repr(value)
+        return record
+
+
+def shown(number: Any, dtype: str) -> str:
+    """A number and its bits, such as ``0.25  3e800000``."""
+    format = FORMATS[dtype]
+    scalar = np.asarray(number).astype(format.dtype)[()]
+    # numpy's shortest text that reads back as the same number of the format.
+    return f"{str(scalar):<26}{hex_bits(scalar, format)}"
+
+
+def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Finding], repeat: str) -> str:
+    """The message of one requirement and dtype: the worst finding in full, the rest counted.
+
+    Parameters
+    ----------
+    requirement
+        What was not met.
+    dtype
+        In which format; "" for requirements that are verified once.
+    findings
+        At least one.
+    repeat
+        The command that runs this requirement and dtype alone.
+    """
+    worst = max(findings, key=lambda finding: np.inf if finding.error is None else finding.error)
+    lines = [f"{requirement.id}{' ' + dtype if dtype else ''}: {requirement.sentence}"]
+    lines.append(_row("formula", requirement.formula))
+    lines.append(_row("source", requirement.source))
+    lines.append(_row("case", worst.case))
+    lines += [_row(name, text) for name, text in worst.inputs.items()]
+    lines.append(_row("quantity", worst.quantity))
+    lines.append(_row("expected", worst.expected))
+    lines.append(_row("got", worst.got))
+    if worst.error is not None and worst.budget is not None:
+        lines.append(_row("error", f"{_ulps(worst.error)} ulp, budget {_ulps(worst.budget)} ulp"))
+    failed, compared = sum(f.failed for f in findings), sum(f.compared for f in findings)
+    lines.append(_row("failed", f"{failed} of {compared} in {len(findings)} comparison{'s' * (len(findings) > 1)}"))
+    others = [other for finding in findings for other in (finding.case, *finding.others) if other != worst.case]
+    if others:
+        more = len(others) - MAXIMUM_LISTED
+        lines.append(_row("also", "; ".join(others[:MAXIMUM_LISTED]) + (f"; and {more} more" if more > 0 else "")))
+    lines.append(_row("often", requirement.rationale))
+    lines.append(_row("repeat", repeat))
+    return "\n".join(lines)
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<10}{text}"
+
+
+def _ulps(value: float) -> str:
+    return f"{value:.4g}" if np.isfinite(value) else str(value)

@@ -1,0 +1,179 @@
+"""The verdict: what has to be run, what came of it, and when the gate is green."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+from focal_ref.conformance.checks import checks
+from focal_ref.conformance.examiner import Examiner, Outcome
+from focal_ref.conformance.findings import failure_text
+from focal_ref.conformance.profiles import Profile
+from focal_ref.conformance.requirements import Requirement, requirements
+from focal_ref.conformance.targets import Target
+from focal_ref.conformance.targets.builtin import CAUGHT_BY, DTYPE, right_target, wrong_target
+
+
+class ExitCode(IntEnum):
+    """What the process ends with; each has one line of reason."""
+
+    CONFORMANT = 0
+    NOT_CONFORMANT = 1
+    INTERRUPTED = 2
+    INTERNAL = 3
+    USAGE = 4
+    NOTHING = 5
+    INCOMPLETE = 6
+    WAIVERS = 7
+    SELF_CHECK = 8
+
+
+@dataclass(frozen=True, order=True)
+class Item:
+    """One thing to run: a requirement in a format, or a self-check.
+
+    Attributes
+    ----------
+    name
+        Id of the requirement, or "self-check".
+    dtype
+        Format under test; "" for requirements that are verified once. For a self-check, which implementation.
+    """
+
+    name: str
+    dtype: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.dtype}" if self.dtype else self.name
+
+
+SELF_CHECK = "self-check"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an item came to.
+
+    Attributes
+    ----------
+    item
+        What was run.
+    passed
+        Whether the requirement is met, or the self-check came out as it must.
+    comparisons, error, budget
+        As in `Outcome`.
+    text
+        The failure text, or "".
+    findings
+        As JSON data.
+    seconds
+        How long it took.
+    """
+
+    item: Item
+    passed: bool
+    comparisons: int = 0
+    error: float = 0.0
+    budget: float = 0.0
+    text: str = ""
+    findings: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    seconds: float = 0.0
+
+
+def items_of(profile: Profile) -> tuple[Item, ...]:
+    """Everything that has to be run for a profile: the must-pass set, and the self-checks."""
+    needed = []
+    for requirement in requirements().values():
+        if claimed(requirement, profile):
+            needed += [Item(requirement.id, dtype) for dtype in _dtypes(requirement, profile)]
+    return (*(Item(SELF_CHECK, name) for name in ("right", *CAUGHT_BY)), *needed)
+
+
+def not_claimed(profile: Profile) -> tuple[tuple[Requirement, str], ...]:
+    """Requirements that the profile does not claim, each with the capability that is missing."""
+    missing = []
+    for requirement in requirements().values():
+        lacking = [name for name in requirement.needs if name not in profile.capabilities]
+        if lacking:
+            missing.append((requirement, lacking[0]))
+    return tuple(missing)
+
+
+def claimed(requirement: Requirement, profile: Profile) -> bool:
+    """Whether the profile claims everything that the requirement needs."""
+    return all(name in profile.capabilities for name in requirement.needs)
+
+
+def run_item(item: Item, target: Target, repeat: str, case: str | None = None) -> Result:
+    """Run one item and say what came of it."""
+    if item.name == SELF_CHECK:
+        return _self_check(item)
+    requirement = requirements()[item.name]
+    outcome = examine(requirement, target, item.dtype, case)
+    text = failure_text(requirement, item.dtype, outcome.findings, repeat) if outcome.findings else ""
+    if not outcome.comparisons:
+        text = f"{item}: nothing was compared" + (f"; no vector has the id {case!r}" if case else "")
+    return Result(
+        item,
+        not text,
+        outcome.comparisons,
+        outcome.error,
+        outcome.budget,
+        text,
+        [finding.record() for finding in outcome.findings],
+    )
+
+
+def examine(requirement: Requirement, target: Target, dtype: str, case: str | None = None) -> Outcome:
+    """Run the check of one requirement."""
+    examiner = Examiner(target, requirement, dtype or _widest(target.profile), case)
+    checks()[requirement.id](examiner)
+    return examiner.outcome()
+
+
+def verdict(expected: Sequence[Item], results: Sequence[Result], case: str | None) -> tuple[ExitCode, str]:
+    """The exit code of a run that came to its end, and one line of reason."""
+    executed = {result.item for result in results}
+    failed = [result for result in results if not result.passed and result.item.name != SELF_CHECK]
+    broken = [result for result in results if not result.passed and result.item.name == SELF_CHECK]
+    if broken:
+        return ExitCode.SELF_CHECK, f"self-check failed: {broken[0].text}"
+    if failed:
+        count = len({result.item.name for result in failed})
+        return ExitCode.NOT_CONFORMANT, f"not conformant: {count} requirement{'s' * (count != 1)} not met"
+    if not executed:
+        return ExitCode.NOTHING, "nothing was run"
+    left_out = [item for item in expected if item not in executed]
+    if left_out or case is not None:
+        what = f"{len(left_out)} of {len(expected)} items were skipped or filtered" if left_out else f"only case {case}"
+        return ExitCode.INCOMPLETE, f"incomplete: {what}"
+    return ExitCode.CONFORMANT, f"conformant: {len(expected)} items passed"
+
+
+def _self_check(item: Item) -> Result:
+    """Run the gate's own implementations through the checks: the right one passes, a wrong one is found."""
+    if item.dtype == "right":
+        target: Target = right_target()
+        names = [name for name, requirement in requirements().items() if claimed(requirement, target.profile)]
+        outcomes = {name: examine(requirements()[name], target, DTYPE) for name in names}
+        accused = [name for name, outcome in outcomes.items() if outcome.findings]
+        text = f"the built-in right implementation fails {', '.join(accused)}" if accused else ""
+    else:
+        target = wrong_target(item.dtype)
+        outcomes = {name: examine(requirements()[name], target, DTYPE) for name in CAUGHT_BY[item.dtype]}
+        missed = [name for name, outcome in outcomes.items() if not any(f.error for f in outcome.findings)]
+        text = f"{', '.join(missed)} does not find the built-in wrong implementation {item.dtype!r}" if missed else ""
+    comparisons = sum(outcome.comparisons for outcome in outcomes.values())
+    return Result(item, not text, comparisons, text=text)
+
+
+def _dtypes(requirement: Requirement, profile: Profile) -> tuple[str, ...]:
+    if requirement.dtypes == "once":
+        return ("",)
+    if requirement.dtypes == "16-bit":
+        return tuple(dtype for dtype in profile.tiers if dtype in ("float16", "bfloat16"))
+    return tuple(profile.tiers)
+
+
+def _widest(profile: Profile) -> str:
+    return next(dtype for dtype in ("float64", "float32", "float16", "bfloat16") if dtype in profile.tiers)

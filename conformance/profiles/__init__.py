@@ -1,0 +1,198 @@
+"""Profiles: what an implementation claims, declared in TOML and then tested.
+
+A profile says how the suite's canonical call maps onto a function's signature, which conventions the function follows,
+and what it claims. An undeclared axis is an error; a claim that is not made is shown as NOT-CLAIMED and never counts as
+passed. The files beside this module are the shipped profiles.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from focal_ref.conformance.formats import FORMATS
+
+CAPABILITIES = {
+    "gradient": "derivatives with respect to the logits",
+    "autodiff": "the derivative is part of the library's automatic differentiation",
+    "second_derivative": "second derivatives with respect to the logits",
+    "forward_mode": "forward-mode automatic differentiation",
+    "soft_targets": "targets between 0 and 1",
+    "signed_targets": "targets -1 and +1",
+    "integer_targets": "boolean and integer targets",
+    "array_parameters": "alpha, gamma and weights as arrays",
+    "zero_weight": "a weight of zero gives zero, also times infinity",
+    "fast": "a precision 'fast' beside 'exact'",
+    "exhaustive": "every 16-bit logit is correctly rounded",
+    "same_bits": "results are correctly rounded, hence the same bits everywhere",
+    "reduction_sum": "reduction 'sum'",
+    "reduction_mean": "reduction 'mean'",
+    "normalizer": "a normalizer that divides the sum",
+    "argument_checks": "bad arguments raise",
+    "data_checks": "bad targets raise or give NaN",
+    "vmap": "mapping over a batch axis",
+    "compile": "just-in-time compilation",
+    "autocast": "automatic mixed precision",
+}
+"""What a profile may claim, and what it means."""
+
+TIERS = ("exact", "standard")
+LIBRARIES = ("numpy", "torch", "jax", "cupy", "array_api_strict")
+
+AXES: Mapping[str, tuple[str, ...]] = {
+    "prediction": ("logits",),
+    "alpha": ("pos/1-pos",),
+    "alpha_off": ("none", "-1"),
+    "soft_targets": ("blended", "mixture", "unsupported"),
+    "multi_class": ("sigmoid",),
+    "subnormals": ("kept", "flushed"),
+}
+"""Conventions, and the values that have an oracle formula."""
+
+
+class ProfileError(ValueError):
+    """A profile that cannot be used; the text names file, key, value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How the canonical call maps onto a function.
+
+    Attributes
+    ----------
+    function
+        Default ``package.module:function``.
+    alpha, gamma, reduction, encoding, weights, normalizer, precision
+        Name of the keyword argument, or "" where the function has none.
+    minimum_rank
+        Logits of fewer dimensions get leading ones.
+    targets
+        "same" to hand targets over as they are, "floating" to convert them to the logits' dtype first.
+    """
+
+    function: str
+    alpha: str
+    gamma: str
+    reduction: str = ""
+    encoding: str = ""
+    weights: str = ""
+    normalizer: str = ""
+    precision: str = ""
+    minimum_rank: int = 0
+    targets: str = "floating"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One implementation's claims.
+
+    Attributes
+    ----------
+    name, description
+        What it is called in reports, and what it is.
+    package
+        Distribution whose version is reported.
+    library
+        Whose arrays it takes and gives; one of `LIBRARIES`.
+    signature
+        See `Signature`.
+    conventions
+        One value for each key of `AXES`.
+    tiers
+        Claimed dtypes and the accuracy tier of each.
+    capabilities
+        Claimed keys of `CAPABILITIES`.
+    """
+
+    name: str
+    description: str
+    package: str
+    library: str
+    signature: Signature
+    conventions: Mapping[str, str]
+    tiers: Mapping[str, str]
+    capabilities: frozenset[str]
+
+
+def shipped_profiles() -> tuple[str, ...]:
+    """Names of the profiles that come with the suite."""
+    folder = files("focal_ref.conformance.profiles")
+    return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def load_profile(name: str) -> Profile:
+    """A shipped profile by its name, or one from a file by its path.
+
+    Raises
+    ------
+    ProfileError
+        If there is none, or if it is not complete and consistent.
+    """
+    if name in shipped_profiles():
+        text = files("focal_ref.conformance.profiles").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+        return parse_profile(text, f"{name}.toml")
+    path = Path(name)
+    if not path.is_file():
+        raise ProfileError(f"profile: no file {name!r}, and no shipped profile of that name: {_list(shipped_profiles())}")
+    return parse_profile(path.read_text(encoding="utf-8"), name)
+
+
+def parse_profile(text: str, source: str) -> Profile:
+    """A profile from the text of a TOML file; `source` names it in errors."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{source}: not valid TOML: {error}") from error
+    _keys(document, source, "", ("profile", "signature", "conventions", "claims"))
+    profile, claims = document["profile"], document["claims"]
+    _keys(profile, source, "profile", ("name", "description", "package", "library"))
+    _keys(document["conventions"], source, "conventions", tuple(AXES))
+    _keys(claims, source, "claims", ("dtypes", "capabilities"))
+    _one_of(profile["library"], LIBRARIES, source, "profile.library")
+    for axis, allowed in AXES.items():
+        _one_of(document["conventions"][axis], allowed, source, f"conventions.{axis}")
+    for dtype, tier in claims["dtypes"].items():
+        _one_of(dtype, tuple(FORMATS), source, "claims.dtypes")
+        _one_of(tier, TIERS, source, f"claims.dtypes.{dtype}")
+    if not claims["dtypes"]:
+        raise ProfileError(f"{source}: claims.dtypes: empty; claim at least one of {_list(tuple(FORMATS))}")
+    for capability in claims["capabilities"]:
+        _one_of(capability, tuple(CAPABILITIES), source, "claims.capabilities")
+    soft = document["conventions"]["soft_targets"] != "unsupported"
+    if soft != ("soft_targets" in claims["capabilities"]):
+        raise ProfileError(
+            f"{source}: conventions.soft_targets is {document['conventions']['soft_targets']!r}, but claims.capabilities "
+            f"{'lacks' if soft else 'has'} 'soft_targets'"
+        )
+    try:
+        signature = Signature(**document["signature"])
+    except TypeError as error:
+        raise ProfileError(f"{source}: signature: {str(error).replace('Signature.__init__() ', '')}") from error
+    return Profile(
+        **profile,
+        signature=signature,
+        conventions=document["conventions"],
+        tiers=claims["dtypes"],
+        capabilities=frozenset(claims["capabilities"]),
+    )
+
+
+def _keys(table: Any, source: str, place: str, expected: tuple[str, ...]) -> None:
+    prefix = f"{place}." if place else ""
+    for key in expected:
+        if key not in table:
+            raise ProfileError(f"{source}: {prefix}{key}: not declared; every axis is")
+    for key in table:
+        if key not in expected:
+            raise ProfileError(f"{source}: {prefix}{key}: unknown; allowed are {_list(expected)}")
+
+
+def _one_of(value: Any, allowed: tuple[str, ...], source: str, key: str) -> None:
+    if value not in allowed:
+        raise ProfileError(f"{source}: {key}: got {value!r}; allowed are {_list(allowed)}")
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,219 @@
+"""Targets in this process: a Python function, called as its profile says."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from focal_ref.adapters import Unavailable, adapter_names, adapter_named
+from focal_ref.conformance.formats import FORMATS
+from focal_ref.conformance.profiles import Profile, load_profile, shipped_profiles
+from focal_ref.conformance.targets import Array, Call, NotNative, Target, UsageError
+from focal_ref.conformance.targets.libraries import LIBRARIES, Library
+
+
+class PythonTarget(Target):
+    """A function of one library, on one device.
+
+    Parameters
+    ----------
+    name
+        What reports call it.
+    function
+        The loss.
+    profile
+        How to call it and what it claims.
+    library
+        How its library is driven.
+    direct
+        A function that returns value and gradient without automatic differentiation, where there is one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        profile: Profile,
+        library: Library,
+        direct: Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__(name, profile)
+        self.function = function
+        self.library = library
+        self.direct = direct
+
+    def describe(self) -> Mapping[str, str]:
+        format = FORMATS[next(iter(self.profile.tiers))]
+        probe = Call(np.zeros((1, 2), format.dtype), np.ones((1, 2), format.dtype))
+        with self.library.scope(format.name):
+            logits, targets, keywords = self._native(probe)
+            result = self.library.called(self.function, logits, targets, keywords)
+            self.library.to_numpy(result, "the result")
+            device = self.library.adapter.device_name(result)
+        return {
+            "target": self.name,
+            "version": _version(self.profile.package),
+            "library": f"{self.library.name} {self.library.adapter.version()}",
+            "device": device,
+        }
+
+    def value(self, call: Call) -> Array:
+        with self.library.scope(call.logits.dtype.name):
+            logits, targets, keywords = self._native(call)
+            result = self.library.called(self.function, logits, targets, keywords)
+            return self._checked(result, "the result", call)
+
+    def value_and_gradient(self, call: Call, upstream: Array | None = None) -> tuple[Array, Array]:
+        with self.library.scope(call.logits.dtype.name):
+            logits, targets, keywords = self._native(call)
+            if self.direct is not None and upstream is None and call.reduction == "none":
+                unreduced = {
+                    name: value
+                    for name, value in keywords.items()
+                    if name not in (self.profile.signature.reduction, self.profile.signature.normalizer)
+                }
+                value, gradient = self.direct(logits, targets, **unreduced)
+            else:
+                value, gradient = self.library.value_and_gradient(self.function, logits, targets, keywords, upstream)
+            return self._checked(value, "the result", call), self._checked(gradient, "the gradient", call)
+
+    def second_derivative(self, call: Call) -> Array:
+        with self.library.scope(call.logits.dtype.name):
+            second = self._differentiating().second_derivative(self.function, *self._native(call))
+            return self._checked(second, "the second derivative", call)
+
+    def forward_derivative(self, call: Call, tangent: Array) -> Array:
+        with self.library.scope(call.logits.dtype.name):
+            native = self.library.native(tangent)
+            result = self._differentiating().forward_derivative(self.function, *self._native(call), native)
+            return self._checked(result, "the derivative", call)
+
+    def transformed(self, transform: str, call: Call) -> tuple[Array, Array]:
+        with self.library.scope(call.logits.dtype.name):
+            library = self._differentiating()
+            run = {"vmap": library.mapped, "compile": library.compiled}.get(transform)
+            if transform == "autocast":
+                run = library.autocast
+            value, gradient = run(self.function, *self._native(call))
+            return self.library.to_numpy(value, "the result"), self.library.to_numpy(gradient, "the gradient")
+
+    def _differentiating(self) -> Any:
+        return self.library
+
+    def _native(self, call: Call) -> tuple[Any, Any, dict[str, Any]]:
+        """The call in the function's own terms."""
+        signature = self.profile.signature
+        logits, targets = call.logits, call.targets
+        if signature.targets == "floating":
+            targets = targets.astype(logits.dtype)
+        missing = max(0, signature.minimum_rank - logits.ndim)
+        if missing:
+            logits, targets = (array.reshape((1,) * missing + array.shape) for array in (logits, targets))
+        off = {"none": None, "-1": -1.0}[self.profile.conventions["alpha_off"]]
+        values: dict[str, Any] = {
+            signature.alpha: off if call.alpha is None else call.alpha,
+            signature.gamma: call.gamma,
+            signature.reduction: call.reduction,
+            signature.encoding: call.encoding,
+            signature.weights: call.weights,
+            signature.normalizer: call.normalizer,
+            signature.precision: call.precision,
+        }
+        values.pop("", None)
+        keywords = {
+            name: self.library.native(value) if isinstance(value, np.ndarray) else value
+            for name, value in values.items()
+            if value is not None or name == signature.alpha
+        }
+        return self.library.native(logits), self.library.native(targets), keywords
+
+    def _checked(self, result: Any, what: str, call: Call) -> Array:
+        array = self.library.to_numpy(result, what)
+        if self.profile.signature.minimum_rank > call.logits.ndim and array.size == call.logits.size:
+            array = array.reshape(call.logits.shape)
+        return array
+
+
+def backend_target(name: str, device: str | None) -> PythonTarget:
+    """This project's own implementation on one library: ``NAME`` or ``NAME:VARIANT``.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or variant, a library that is not installed, and a device that is not there.
+    """
+    import focal_ref
+
+    base, _, variant = name.partition(":")
+    if base not in LIBRARIES or base not in adapter_names():
+        raise UsageError(f"unknown backend {name!r}; known are {', '.join(backend_names())}")
+    library = _library(base, device, variant, name)
+    profile = load_profile(base)
+    # Where there is automatic differentiation, gradients go through it; value_and_grad is compared with them.
+    direct = None if "autodiff" in profile.capabilities else focal_ref.value_and_grad
+    return PythonTarget(name, focal_ref.loss, profile, library, direct)
+
+
+def backend_names() -> tuple[str, ...]:
+    """Every ``--backend`` that is known, installed or not."""
+    return tuple(
+        f"{name}:{variant}" if variant else name for name, kind in LIBRARIES.items() for variant in kind.variants
+    )
+
+
+def function_target(path: str | None, profile_name: str | None, device: str | None) -> PythonTarget:
+    """Any Python function: ``package.module:function`` with the profile that describes it.
+
+    Raises
+    ------
+    UsageError
+        If the function cannot be imported, or no profile is named.
+    """
+    if profile_name is None:
+        raise UsageError(f"--target needs --profile=FILE or one of {', '.join(shipped_profiles())}")
+    profile = load_profile(profile_name)
+    path = path or profile.signature.function
+    module_name, _, attribute = path.partition(":")
+    if not attribute:
+        raise UsageError(f"--target: got {path!r}; it is package.module:function")
+    try:
+        with warnings.catch_warnings():
+            # What a package warns about while it is imported is its own affair.
+            warnings.simplefilter("ignore")
+            function = import_module(module_name)
+    except ImportError as error:
+        raise UsageError(f"--target: cannot import {module_name!r}: {error}") from error
+    for part in attribute.split("."):
+        if not hasattr(function, part):
+            raise UsageError(f"--target: {module_name!r} has no {attribute!r}")
+        function = getattr(function, part)
+    library = _library(profile.library, device, "", path)
+    return PythonTarget(profile.name, function, profile, library)  # type: ignore[arg-type]
+
+
+def _library(name: str, device: str | None, variant: str, asked: str) -> Library:
+    kind = LIBRARIES[name]
+    if variant not in kind.variants:
+        raise UsageError(f"unknown backend {asked!r}; known are {', '.join(backend_names())}")
+    try:
+        adapter_named(name)
+        return kind(name, device, variant)
+    except Unavailable as error:
+        raise UsageError(f"backend {asked!r} cannot run here: {error}") from error
+
+
+def _version(package: str) -> str:
+    if package == "focal-ref":
+        from focal_ref import __version__
+
+        return f"focal-ref {__version__}"
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return package
+
+
+__all__ = ["NotNative", "PythonTarget", "backend_names", "backend_target", "function_target"]

@@ -1,0 +1,10 @@
+"""What pytest collects: one test an item of the gate; `focal_ref.conformance.pytest_plugin` makes the items."""
+
+from focal_ref.conformance.gate import Item, Result
+
+
+def test_requirement(conformance_item: Item, run_conformance: Result) -> None:
+    """The target meets the requirement, or the failure text says how it does not."""
+    assert run_conformance.item == conformance_item
+    assert run_conformance.comparisons > 0, run_conformance.text
+    assert run_conformance.passed, run_conformance.text
