@@ -22,6 +22,7 @@ from focal_ref._parameters import Encoding, Parameters, Precision
 from focal_ref._rounding import NARROW_FORMATS, rounder
 from focal_ref.adapters._array_api import ArrayApiAdapter
 from focal_ref.adapters._base import Unavailable
+from focal_ref.adapters._jax_multiply import multiply
 
 Array = Any
 
@@ -175,31 +176,26 @@ def _gradient(options: Options, logits: Array, arrays: dict[str, Array]) -> Arra
     return _compute("gradient", options, logits, arrays)
 
 
-# The tangent is the closed form times the tangent of the logits, both in the logits' dtype: a product of ordinary
-# arrays, which JAX transposes outside the scope, and which leaves the bits of the gradient alone where the cotangent is 1.
+# The tangent of each function is its closed form times the tangent of the logits.
 def _loss_rule(options: Options, primals: Any, tangents: Any) -> tuple[Array, Array]:
     logits, arrays = primals
     value = _loss(options, logits, arrays)
-    return value, _scaled(_gradient(options, logits, arrays), tangents)
+    return value, _scaled(_gradient(options, logits, arrays), tangents, value.dtype)
 
 
 def _total_rule(options: Options, primals: Any, tangents: Any) -> tuple[Array, Array]:
     logits, arrays = primals
     total = _total(options, logits, arrays)
-    gradient = _gradient(options, logits, arrays).astype(total.dtype)
-    tangent = tangents[0]
-    if not isinstance(tangent, jax.custom_derivatives.SymbolicZero):
-        tangent = tangent.astype(total.dtype)
-    return total, jnp.sum(_scaled(gradient, (tangent, tangents[1])))
+    return total, jnp.sum(_scaled(_gradient(options, logits, arrays), tangents, total.dtype))
 
 
 def _gradient_rule(options: Options, primals: Any, tangents: Any) -> tuple[Array, Array]:
     logits, arrays = primals
     gradient = _gradient(options, logits, arrays)
-    return gradient, _scaled(_compute("second", options, logits, arrays), tangents)
+    return gradient, _scaled(_compute("second", options, logits, arrays), tangents, gradient.dtype)
 
 
-def _scaled(derivative: Array, tangents: Any) -> Array:
+def _scaled(derivative: Array, tangents: Any, dtype: Any) -> Array:
     """The derivative times the tangent of the logits; tangents of anything else are an error."""
     tangent, others = tangents
     for name, other in others.items():
@@ -209,8 +205,8 @@ def _scaled(derivative: Array, tangents: Any) -> Array:
                 f"pass jax.lax.stop_gradient({name})"
             )
     if isinstance(tangent, jax.custom_derivatives.SymbolicZero):
-        return jnp.zeros_like(derivative)
-    return derivative * tangent
+        return jnp.zeros(derivative.shape, dtype)
+    return multiply(derivative, tangent, dtype)
 
 
 _loss.defjvp(_loss_rule, symbolic_zeros=True)

@@ -86,9 +86,8 @@ def budget(
 
 def modulation(logits: Array, targets: Array, gamma: float | Array) -> Floats:
     """``gamma softplus(s)`` of each element, for the budget; soft targets count as their harder side."""
-    x = np.asarray(logits, dtype=np.float64)
-    t = np.asarray(targets, dtype=np.float64)
     with np.errstate(all="ignore"):
+        x, t = (np.asarray(array).astype(np.float64) for array in (logits, targets))
         margin = np.where(t >= 0.5, x, -x)
         size = np.asarray(gamma, dtype=np.float64) * np.logaddexp(0.0, margin)
     return np.asarray(np.clip(np.nan_to_num(size, nan=0.0, posinf=1e4), 0.0, 1e4), dtype=np.float64)
@@ -160,7 +159,8 @@ def exact_results(
 
 def _reference(logits: Array, targets: Array, alpha: Any, gamma: Any, rule: str) -> _exact.Exact:
     """The double-double results by the declared rule for soft targets."""
-    x, t = (np.asarray(array, dtype=np.float64) for array in (logits, targets))
+    with np.errstate(invalid="ignore"):
+        x, t = (np.asarray(array).astype(np.float64) for array in (logits, targets))
     if rule == "blended":
         return _exact.evaluate(x, t, alpha=alpha, gamma=gamma)
     positive = _exact.evaluate(x, np.ones_like(t), alpha=alpha, gamma=gamma)

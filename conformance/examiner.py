@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from focal_ref.conformance.findings import MAXIMUM_LISTED, Finding, shown
 from focal_ref.conformance.formats import FORMATS, Format, to_bits
 from focal_ref.conformance.requirements import Requirement
 from focal_ref.conformance.targets import Call, NotNative, Target
-from focal_ref.conformance.vectors import Group, load_vectors
+from focal_ref.conformance.vectors import Group, VectorSet, load_vectors
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Examiner:
             Passed to the target.
         """
         for name in names:
-            for group in load_vectors(name).groups:
+            for group in _vector_set(name).groups:
                 if group.dtype == self.dtype:
                     self._vector_group(group, quantity, select, precision)
 
@@ -316,6 +317,12 @@ class Examiner:
         self.findings.append(
             Finding(case, "value", "an error", f"a result of shape {result.shape}", {"call": _signature(call)})
         )
+
+
+@cache
+def _vector_set(name: str) -> VectorSet:
+    """A stored set, read and verified once."""
+    return load_vectors(name)
 
 
 def _flat(exact: Exact) -> Exact:

@@ -70,7 +70,7 @@ def check_reduction(adapter: Adapter, reduction: Any, normalizer: Any) -> Any:
         )
     if _is_real(normalizer):
         value = float(normalizer)
-        if not (math.isfinite(value) and value > 0):
+        if not 0.0 < value < math.inf:
             raise ValueError(
                 f"normalizer: got {normalizer!r}; it is finite and > 0. "
                 "Where no anchor is positive, pass max(1, number of positives)"
@@ -110,15 +110,17 @@ def _check_targets(adapter: Adapter, logits: Any, targets: Any, encoding: str) -
 
 def _check_target_values(targets: Any, encoding: str) -> None:
     """Raise for the first target outside its range; the NumPy array may share memory with the caller's."""
-    if encoding == "signed":
-        valid = (targets == 1) | (targets == -1)
-        allowed = "-1 or +1 (encoding='signed')"
-    elif targets.dtype.kind in "iu":
-        valid = (targets == 0) | (targets == 1)
-        allowed = "0 or 1 (integers, encoding='binary'); for labels -1/+1 pass encoding='signed'"
-    else:
-        valid = (targets >= 0) & (targets <= 1)
-        allowed = "in [0, 1] (encoding='binary')"
+    # Comparing the NaN of a bfloat16 array sets a flag that NumPy would warn about.
+    with np.errstate(invalid="ignore"):
+        if encoding == "signed":
+            valid = (targets == 1) | (targets == -1)
+            allowed = "-1 or +1 (encoding='signed')"
+        elif targets.dtype.kind in "iu":
+            valid = (targets == 0) | (targets == 1)
+            allowed = "0 or 1 (integers, encoding='binary'); for labels -1/+1 pass encoding='signed'"
+        else:
+            valid = (targets >= 0) & (targets <= 1)
+            allowed = "in [0, 1] (encoding='binary')"
     _raise_at_first("targets", targets, valid, allowed)
 
 
@@ -132,7 +134,7 @@ def _number_or_array(adapter: Adapter, name: str, value: Any, logits: Any) -> An
     low, high = limits[name]
     if _is_real(value):
         number = float(value)
-        if not (math.isfinite(number) and low <= number <= high):
+        if not (low <= number <= high and number < math.inf):
             raise ValueError(f"{name}: got {value!r}; it is {allowed[name]}")
         return number
     array = _float_array(adapter, name, value, logits)

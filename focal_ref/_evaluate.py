@@ -3,7 +3,9 @@
 What comes out is in the working precision, not yet rounded to the logits' dtype: callers multiply or sum first.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from focal_ref._formulas import SPECIAL_EXPONENTS, array_primitives, hard_forms, soft_forms
 from focal_ref._parameters import Parameters
@@ -122,15 +124,20 @@ def _is_number(value: Any) -> bool:
 
 def _split_gamma(xp: Any, gamma: Any, like: Array) -> tuple[Array, Array, Array | None]:
     """Gamma in the working dtype, what that dtype cuts off, and where it is finite and not negative."""
-    single = xp.finfo(like.dtype).bits == 32
+    # Beyond the largest number of the dtype nothing changes any more: the factor is 0 or 1.
+    info = xp.finfo(like.dtype)
+    largest = float(info.max)
     if _is_number(gamma):
-        head = xp.asarray(gamma, dtype=like.dtype, device=_device(like))
-        tail = float(gamma) - float(head) if single and gamma < xp.finfo(like.dtype).max else 0.0
-        return head, tail, None
-    head = xp.astype(gamma, like.dtype)
-    tail = xp.astype(gamma - xp.astype(head, gamma.dtype), like.dtype)
+        number = min(float(gamma), largest)
+        head = float(np.float32(number)) if info.bits == 32 else number
+        return xp.asarray(head, dtype=like.dtype, device=_device(like)), number - head, None
     valid = (gamma >= 0) & xp.isfinite(gamma)
-    return xp.where(valid, head, 0.0), xp.where(valid, tail, 0.0), valid
+    gamma = xp.where(valid, gamma, 0.0)
+    if xp.finfo(gamma.dtype).bits > info.bits:
+        gamma = xp.where(gamma > largest, largest, gamma)
+    head_array = xp.astype(gamma, like.dtype)
+    tail = xp.astype(gamma - xp.astype(head_array, gamma.dtype), like.dtype)
+    return head_array, tail, valid
 
 
 def _weight(

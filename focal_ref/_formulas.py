@@ -189,15 +189,33 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         w = modulating_factor(margin, q, log_d, gamma, gamma_tail)
         # Near s = -700, p is subnormal and meets a factor of several hundred: its rounding error would be multiplied.
         # There p is split as exp(s/2) / d times exp(s/2), the second half being multiplied last.
-        # gamma is multiplied into a p first, so that no gamma overflows: gamma p c <= 0.3 gamma.
+        # gamma is multiplied into a p first and w last, so that nothing under- or overflows on the way: gamma p c <= 0.3
+        # gamma. What overflows all the same, for gamma > 1e150, meets a factor of zero.
         in_tail = margin < tail_margin
         root = exp(where(in_tail, half * margin, zero))
         p_part = where(in_tail, root * q, p)
         finite_c = where(c > far, zero, c)
         bracket = finite_c * (gamma * p - q) + two * q
-        return ((w * (gamma * p_part)) * bracket + (w * q) * p_part) * root
+        curvature = (gamma * p_part) * bracket + p_part * q
+        if exponent is None:
+            curvature = where(w > zero, curvature, w)
+        return w * curvature * root
 
     return HardForms(value, value_and_gradient, second_derivative)
+
+
+class _SoftTerms(NamedTuple):
+    """What value and derivatives of a soft target share; the letters of the derivation in `soft_forms`."""
+
+    magnitude: Number
+    e: Number
+    log_d: Number
+    reciprocal: Number
+    other: Number
+    mixed: Number
+    ratio: Number
+    slope: Number
+    k: Number
 
 
 def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowed: bool = False) -> SoftForms:
@@ -210,7 +228,7 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         ce = t softplus(-x) + (1 - t) softplus(x) = log1p(e) + B |x|
         value = u^gamma ce
 
-    A target of exactly 0 or 1 has B in {0, 1}, which gives the hard forms back.
+    A target of exactly 0 or 1 has B in {0, 1}, which gives the hard forms back, operation by operation: the same bits.
 
     Parameters
     ----------
@@ -221,54 +239,68 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
     two_prod, power = primitives.two_prod, primitives.power
     largest, far = primitives.largest, 1e4
 
-    def terms(logit: Number, target: Number) -> tuple[Number, ...]:
+    def terms(logit: Number, target: Number) -> _SoftTerms:
         magnitude = absolute(logit)
         e = exp(-magnitude)
-        log_d = log1p(e)
-        d = 1.0 + e
+        reciprocal = 1.0 / (1.0 + e)
         side = where(logit >= 0.0, target, 1.0 - target)  # A
         other = where(logit >= 0.0, 1.0 - target, target)  # B
         on_edge = other == 0.0
         mixed = side * e + other  # u = mixed / d
-        ce = log_d + where(on_edge, 0.0, other * where(magnitude > largest, largest, magnitude))
-        ce_value = where(on_edge, log_d, log_d + other * magnitude)
-        # r = p q / u. On the edge B = 0, mixed is e itself and cancels against it before it can be 0 / 0.
-        ratio = where(on_edge, 1.0 / d, e / (d * where(mixed > 0.0, mixed, 1.0)))
-        # d ce / dx = p - t and k = B - A both take the sign of the logit. Subtracted in this order, a vanishing
-        # slope of a hard target keeps the sign of its limit.
-        slope = -(side * e - other) / d
-        # k as 1 - 2t, which is exact where it is small: 1 - t has been rounded, and B - A would be off by that.
+        # k = B - A as 1 - 2t, which is exact where it is small: 1 - t has been rounded, and B - A would be off by that.
         balance = 1.0 - 2.0 * target
-        return magnitude, e, log_d, d, other, mixed, ce, ce_value, ratio, slope, where(logit >= 0.0, balance, -balance)
+        return _SoftTerms(
+            magnitude=magnitude,
+            e=e,
+            log_d=log1p(e),
+            reciprocal=reciprocal,
+            other=other,
+            mixed=mixed,
+            # r = p q / u. On the edge B = 0, mixed is e itself and cancels against it before it can be 0 / 0.
+            ratio=where(on_edge, reciprocal, e * reciprocal / where(mixed > 0.0, mixed, 1.0)),
+            # d ce / dx = p - t and k take the sign of the logit. Subtracted in this order, a vanishing slope of a hard
+            # target keeps the sign of its limit.
+            slope=-((side * e - other) * reciprocal),
+            k=where(logit >= 0.0, balance, -balance),
+        )
 
-    def modulation(
-        magnitude: Number, log_d: Number, d: Number, other: Number, mixed: Number, gamma: Number
-    ) -> Callable[[Number], Number]:
-        # Multiplies by u^gamma, in two equal steps: with a huge |x| the loss is of ordinary size although u^gamma has
-        # underflowed.
+    def cross_entropy(x: _SoftTerms, magnitude: Number) -> Number:
+        return where(x.other == 0.0, x.log_d, x.log_d + x.other * magnitude)
+
+    def modulation(x: _SoftTerms, gamma: Number) -> Callable[[Number], Number]:
+        # Multiplies by u^gamma. With a huge |x| the loss is of ordinary size although u^gamma has underflowed, so that
+        # it is multiplied in two steps there.
         if exponent == 0.0:
             return lambda quantity: quantity
         if exponent in (1.0, 2.0):
-            u = mixed / d
-            return (lambda quantity: u * quantity) if exponent == 1.0 else (lambda quantity: u * (u * quantity))
+            u = x.mixed * x.reciprocal
+            if exponent == 1.0:
+                return lambda quantity: u * quantity
+            return lambda quantity: where(x.magnitude > far, u * (u * quantity), (u * u) * quantity)
         # On the edge mixed^gamma is exp(-gamma |x|), whose exponent is carried in two parts as in the hard form;
         # elsewhere mixed is at least B and a power is accurate.
-        s = where(magnitude > far, far, magnitude)
+        s = where(x.magnitude > far, far, x.magnitude)
         high, low = two_prod(where(gamma > far, far, gamma), s)
         assert power is not None
+        on_edge = x.other == 0.0
         edge = exp(-high) * (1.0 - low)
-        on_edge = other == 0.0
-        rest = where(on_edge, edge, 1.0) * exp(-(gamma * log_d))
-        root = power(where(on_edge, 1.0, mixed), 0.5 * gamma)
+        rest = where(on_edge, edge, 1.0) * exp(-(gamma * x.log_d))
+        root = power(where(on_edge, 1.0, x.mixed), 0.5 * gamma)
         return lambda quantity: root * (root * (rest * quantity))
 
     def value_and_gradient(logit: Number, target: Number, gamma: Number) -> tuple[Number, Number]:
         # d value / dx = u^gamma [gamma (u' / u) ce + ce'],  u' = p q (1 - 2t) = sign(x) p q (B - A)
-        magnitude, _, log_d, d, other, mixed, ce, ce_value, ratio, slope, k = terms(logit, target)
-        modulated = modulation(magnitude, log_d, d, other, mixed, gamma)
-        gradient = modulated(gamma * (ratio * ce) * k + slope)
+        x = terms(logit, target)
+        modulated = modulation(x, gamma)
+        finite_ce = cross_entropy(x, where(x.magnitude > largest, largest, x.magnitude))
+        gradient = modulated(gamma * (x.ratio * finite_ce) * x.k + x.slope)
+        ce = cross_entropy(x, x.magnitude)
+        if narrowed:
+            # As in the hard form: for |x| >> 0 the value is B^gamma (B |x| + e (1 - gamma (B - A) |x|) + O(e^2)).
+            beside = where(gamma * x.k * x.magnitude > 1.0, *_BESIDE_ONE)
+            ce = ce * where((x.magnitude > -_TIE_MARGIN) & (x.other > 0.0), beside, 1.0)
         # u^gamma may vanish where it meets an infinite cross entropy.
-        value = where(ce_value > largest, ce_value, modulated(ce_value))
+        value = where(ce > largest, ce, modulated(ce))
         return value, where(logit >= 0.0, gradient, -gradient)
 
     def second_derivative(logit: Number, target: Number, gamma: Number) -> Number:
@@ -277,16 +309,18 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         # nothing: gamma r k ce [(gamma - 1) r k - (1 - e)/d]. gamma meets r and the factor first: no overflow.
         # All of it is proportional to e, and near |x| = 700 a subnormal e meets a factor of several hundred: as in the
         # hard form, half of it is multiplied last there. On the edge r has no e in it, and nothing is that large.
-        magnitude, e, log_d, d, other, mixed, ce, _, ratio, slope, k = terms(logit, target)
-        modulated = modulation(magnitude, log_d, d, other, mixed, gamma)
-        in_tail = (magnitude > 20.0) & (other > 0.0)
-        root = exp(where(in_tail, -0.5 * magnitude, 0.0))
-        e_part = where(in_tail, root, e)
-        ratio_part = where(in_tail, root / (d * where(in_tail, mixed, 1.0)), ratio)
+        x = terms(logit, target)
+        modulated = modulation(x, gamma)
+        in_tail = (x.magnitude > 20.0) & (x.other > 0.0)
+        root = exp(where(in_tail, -0.5 * x.magnitude, 0.0))
+        e_part = where(in_tail, root, x.e)
+        ratio_part = where(in_tail, root * x.reciprocal / where(in_tail, x.mixed, 1.0), x.ratio)
+        ce = cross_entropy(x, where(x.magnitude > largest, largest, x.magnitude))
         finite_ce = where(ce > far, 0.0, ce)
-        curvature = gamma * (ratio * k) - ratio * k - (1.0 - e) / d
-        bracket = finite_ce * curvature + 2.0 * slope
-        return (modulated(gamma * (ratio_part * k)) * bracket + modulated(e_part / (d * d))) * root
+        curvature = gamma * (x.ratio * x.k) - x.ratio * x.k - (1.0 - x.e) * x.reciprocal
+        bracket = finite_ce * curvature + 2.0 * x.slope
+        square = e_part * x.reciprocal * x.reciprocal
+        return (modulated(gamma * (ratio_part * x.k)) * bracket + modulated(square)) * root
 
     return SoftForms(value_and_gradient, second_derivative)
 

@@ -29,13 +29,16 @@ def dense_kernel(
     with_value: bool,
     with_gradient: bool,
     fused: bool | None = None,
+    *,
+    gradient_storage: str | None = None,
+    narrowed: bool | None = None,
 ) -> Any:
     """Compile the loop for one combination of formats.
 
     Parameters
     ----------
     storage
-        Format of the logits and the gradient, a key of `STORAGE_TYPES`.
+        Format of the logits, a key of `STORAGE_TYPES`.
     value_storage
         Format of the values; "float64" keeps them unrounded, for sums.
     arithmetic
@@ -46,6 +49,10 @@ def dense_kernel(
         Which outputs are written; the array of the other one is not touched.
     fused
         Whether to use fused multiply-adds; by default where the processor has them.
+    gradient_storage
+        Format of the gradient where it is not that of the logits; "float64" keeps it unrounded.
+    narrowed
+        Whether the values end up in a format narrower than float64; by default, whether `value_storage` is one.
 
     Returns
     -------
@@ -56,11 +63,12 @@ def dense_kernel(
     if fused is None:
         fused = has_fused_multiply_add()
     primitives = kernel_primitives(arithmetic, fused)
-    narrowed = arithmetic == "float64" and value_storage != "float64"
-    forms = hard_forms(primitives, exponent, narrowed=narrowed)
+    gradient_storage = gradient_storage or storage
+    narrowed = value_storage != "float64" if narrowed is None else narrowed
+    forms = hard_forms(primitives, exponent, narrowed=narrowed and arithmetic == "float64")
     value_form, both_form = forms.value, forms.value_and_gradient
     load = _loader(storage, arithmetic)
-    store_value, store_gradient = _storer(value_storage), _storer(storage)
+    store_value, store_gradient = _storer(value_storage), _storer(gradient_storage)
     number = primitives.number
     zero, largest = number(0), number(primitives.largest)
 
@@ -68,7 +76,7 @@ def dense_kernel(
     read = types.Array(STORAGE_TYPES[storage], 1, "C", readonly=True)
     read_targets = types.Array(types.uint8, 1, "C", readonly=True)
     write_value = types.Array(STORAGE_TYPES[value_storage], 1, "C")
-    write_gradient = types.Array(STORAGE_TYPES[storage], 1, "C")
+    write_gradient = types.Array(STORAGE_TYPES[gradient_storage], 1, "C")
     signature = types.void(
         read, read_targets, working, working, working, working, working, write_value, write_gradient
     )

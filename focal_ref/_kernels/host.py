@@ -70,13 +70,20 @@ def total(
     parameters: Parameters,
 ) -> float:
     """Sum of the losses in float64, each term unrounded; the order of additions depends on the size alone."""
+    # NumPy's iterator cuts transposed or reversed arrays elsewhere than contiguous ones: collected to full blocks, the
+    # terms are added in the same order whatever the layout.
     sums = []
-    buffer = np.empty(min(BLOCK, max(logits.size, 1)), dtype=np.float64)
+    buffer = np.empty(min(2 * BLOCK, logits.size), dtype=np.float64)
+    filled = 0
     for block in _blocks(logits, targets, parameters, [], 1.0):
-        terms = buffer[: block.logits.size]
-        block.outputs = [terms]
+        start, filled = filled, filled + block.logits.size
+        block.outputs = [buffer[start:filled]]
         block.write(True, False)
-        sums.append(tree_sum(terms, terms.size))
+        if filled >= BLOCK:
+            sums.append(tree_sum(buffer, BLOCK))
+            filled -= BLOCK
+            buffer[:filled] = buffer[BLOCK : BLOCK + filled]
+    sums.append(tree_sum(buffer, filled))
     return float(tree_sum(np.array(sums, dtype=np.float64), len(sums)))
 
 
@@ -103,65 +110,91 @@ class _Block:
     def write(self, with_value: bool, with_gradient: bool) -> None:
         value = self.outputs[0] if with_value else None
         gradient = self.outputs[-1] if with_gradient else None
-        gradient_fits = gradient is None or dtype_name(gradient.dtype) == self.storage
-        positive = self._positive() if gradient_fits else None
-        if positive is None:
-            self._write_forms(value, gradient)
+        positive = self._positive()
+        if positive is None or self._has_array("alpha") or self._has_array("gamma"):
+            self._write_forms(positive, value, gradient)
+        elif self.parameters.weights is None and not isinstance(self.upstream, np.ndarray):
+            self._run_kernel(positive, value, gradient, float(self.upstream))
         else:
-            self._write_kernel(positive, value, gradient)
+            self._write_weighted(positive, value, gradient)
 
     def write_second(self) -> None:
+        positive = self._positive()
         with np.errstate(all="ignore"):
-            second = evaluate_second(np, self._wide(self.logits), self.targets, self.parameters) * self.upstream
+            second = evaluate_second(np, self._wide(self.logits), self._wide_targets(positive), self.parameters)
+            second = second * self.upstream
         _store(second, self.outputs[0])
 
+    def _has_array(self, name: str) -> bool:
+        return isinstance(getattr(self.parameters, name), np.ndarray)
+
     def _positive(self) -> Array | None:
-        """Targets as uint8 where the fused kernel can take this block, else None."""
-        parameters = self.parameters
-        scalars = parameters.weights is None and isinstance(self.upstream, float)
-        if not scalars or isinstance(parameters.alpha, np.ndarray) or isinstance(parameters.gamma, np.ndarray):
-            return None
+        """Where the targets are positive, if all of them are hard and valid, else None."""
         targets = self.targets
         if targets.dtype == np.bool_:
-            return targets.view(np.uint8)
-        low = -1 if parameters.encoding == "signed" else 0
-        positive = targets == 1
-        if not np.all(positive | (targets == low)):
-            return None
-        return positive.view(np.uint8)
+            return targets
+        low = -1 if self.parameters.encoding == "signed" else 0
+        with np.errstate(invalid="ignore"):
+            positive: Array = targets == 1
+            return positive if np.all(positive | (targets == low)) else None
 
-    def _write_kernel(self, positive: Array, value: Array | None, gradient: Array | None) -> None:
+    def _run_kernel(
+        self, positive: Array, value: Array | None, gradient: Array | None, upstream: float, *, narrowed: bool = False
+    ) -> None:
         parameters = self.parameters
         number: Any = np.float32 if self.arithmetic == "float32" else np.float64
-        with np.errstate(over="ignore"):
-            gamma = number(parameters.gamma)
-        tail = number(parameters.gamma - float(gamma)) if np.isfinite(gamma) else number(0.0)
-        gamma = gamma if np.isfinite(gamma) else number(np.finfo(number).max)
+        # Beyond the largest number of the arithmetic nothing changes any more: the factor is 0 or 1.
+        capped = min(parameters.gamma, float(np.finfo(number).max))
         alpha = parameters.alpha
         positive_weight, negative_weight = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
-        exponent = parameters.gamma if parameters.gamma in SPECIAL_EXPONENTS else None
-        value_storage = self.storage if value is None else dtype_name(value.dtype)
-        kernel = dense_kernel(
-            self.storage, value_storage, self.arithmetic, exponent, value is not None, gradient is not None
-        )
         unused = np.empty(0, self.logits.dtype)
+        outputs = [unused if array is None else array for array in (value, gradient)]
+        value_storage, gradient_storage = (dtype_name(array.dtype) for array in outputs)
+        kernel = dense_kernel(
+            self.storage,
+            value_storage,
+            self.arithmetic,
+            capped if capped in SPECIAL_EXPONENTS else None,
+            value is not None,
+            gradient is not None,
+            gradient_storage=gradient_storage,
+            narrowed=narrowed or value_storage != "float64",
+        )
+        gamma = number(capped)
         kernel(
             _bits(self.logits),
-            positive,
+            positive.view(np.uint8),
             number(positive_weight),
             number(negative_weight),
             gamma,
-            tail,
-            number(self.upstream),
-            _bits(unused if value is None else value),
-            _bits(unused if gradient is None else gradient),
+            number(capped - float(gamma)),
+            number(upstream),
+            *map(_bits, outputs),
         )
 
-    def _write_forms(self, value: Array | None, gradient: Array | None) -> None:
+    def _write_weighted(self, positive: Array, value: Array | None, gradient: Array | None) -> None:
+        """Run the kernel without rounding, multiply by the arrays, and round."""
+        outputs = {"value": value, "gradient": gradient}
+        wide = {name: np.empty(self.logits.size) for name, array in outputs.items() if array is not None}
+        narrowed = value is not None and value.dtype.itemsize < 8
+        self._run_kernel(positive, wide.get("value"), wide.get("gradient"), 1.0, narrowed=narrowed)
+        weights = self.parameters.weights
+        with np.errstate(all="ignore"):
+            for name, numbers in wide.items():
+                if weights is not None:
+                    # A weight of zero gives zero, also where the loss is infinite; one out of range gives NaN.
+                    numbers[(weights == 0) & np.isinf(numbers)] = 0.0
+                    numbers *= np.where((weights >= 0) & np.isfinite(weights), weights, np.nan)
+                if name == "gradient":
+                    numbers *= self.upstream
+                _store(numbers, outputs[name])  # type: ignore[arg-type]
+
+    def _write_forms(self, positive: Array | None, value: Array | None, gradient: Array | None) -> None:
         # NaN and infinities are results here, not accidents.
         with np.errstate(all="ignore"):
             narrowed = value is not None and self.arithmetic == "float64" and value.dtype.itemsize < 8
-            result = evaluate(np, self._wide(self.logits), self.targets, self.parameters, narrowed=narrowed)
+            logits, targets = self._wide(self.logits), self._wide_targets(positive)
+            result = evaluate(np, logits, targets, self.parameters, narrowed=narrowed)
             if value is not None:
                 _store(result.value, value)
             if gradient is not None:
@@ -169,6 +202,12 @@ class _Block:
 
     def _wide(self, array: Array) -> Array:
         return array.astype(self.arithmetic)
+
+    def _wide_targets(self, positive: Array | None) -> Array:
+        """Targets in a dtype that NumPy's namespace knows, which bfloat16 is not; hard ones as what they are."""
+        if self.parameters.encoding == "signed" or self.targets.dtype.kind in "biu":
+            return self.targets
+        return self._wide(self.targets) if positive is None else positive
 
 
 def _blocks(

@@ -1,8 +1,8 @@
 """Polynomials behind the kernels' exp and log1p: minimax fits, highest power first.
 
 ``exp(r) = 1 + r + r^2 P(r)`` for ``|r| <= log(2) / 2`` and ``atanh(t) = t + t u Q(u)`` with ``u = t^2 <= 1/9``.
-The relative error of each is below a tenth of an ulp of its format; `tests/kernels/test_polynomials.py` fits them anew
-and bounds that error.
+Each errs by less than an eighth of an ulp of its format; `tests/kernels/test_polynomials.py` fits them anew and bounds
+that error.
 """
 
 from dataclasses import dataclass
