@@ -1,8 +1,8 @@
 """One adapter a library of arrays, found by the type of the array; this table is all that knows their names.
 
 A library is imported when an array of it arrives, which means that it is imported already; looking a name up for the
-conformance suite imports it then. Other projects add adapters through the entry-point group ``focal_ref.adapters``: each
-entry names a subclass of `Adapter`, and its ``modules`` say whose arrays it owns.
+conformance suite imports it then. Other projects add adapters through the entry-point group ``focal_ref.adapters``:
+each entry names a subclass of `Adapter`, and its ``modules`` say whose arrays it owns.
 """
 
 from collections.abc import Callable

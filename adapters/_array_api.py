@@ -77,9 +77,7 @@ class ArrayApiAdapter(Adapter):
         round_bits = rounder(NARROW_FORMATS[dtype], xp.where)
         return self.from_bits(round_bits(self.bits(xp.astype(wide, xp.float64))), dtype)
 
-    def unrounded(
-        self, logits: Array, targets: Array, parameters: Parameters, *, narrowed: bool = False
-    ) -> Unrounded:
+    def unrounded(self, logits: Array, targets: Array, parameters: Parameters, *, narrowed: bool = False) -> Unrounded:
         """Value and gradient of each element in the working dtype; `narrowed` as in `evaluate`."""
         wide = self.widened(logits, parameters)
         narrowed = narrowed and wide.dtype != logits.dtype and parameters.precision == "exact"

@@ -1,8 +1,8 @@
 """A product of JAX arrays with one rounding that keeps subnormal numbers.
 
-XLA on the CPU reads and writes subnormal numbers as zeros, and between 16-bit and 32-bit formats it rounds as often as it
-converts. A derivative that went through its multiplication would lose what the closed form took care to give. Hence a
-primitive of our own: the operands are widened by their bits, multiplied in float64, and rounded by their bits. It is
+XLA on the CPU reads and writes subnormal numbers as zeros, and between 16-bit and 32-bit formats it rounds as often as
+it converts. A derivative that went through its multiplication would lose what the closed form took care to give. Hence
+a primitive of our own: the operands are widened by their bits, multiplied in float64, and rounded by their bits. It is
 bilinear and elementwise, which is all that differentiation and batching need to know.
 """
 
@@ -74,9 +74,7 @@ def _batched(operands: Any, dimensions: Any, *, dtype: Any) -> tuple[Array, int]
         if dimension is not None
     )
     left, right = (
-        jnp.broadcast_to(operand, (size, *operand.shape))
-        if dimension is None
-        else jnp.moveaxis(operand, dimension, 0)
+        jnp.broadcast_to(operand, (size, *operand.shape)) if dimension is None else jnp.moveaxis(operand, dimension, 0)
         for operand, dimension in zip(operands, dimensions, strict=True)
     )
     return multiply(left, right, dtype), 0

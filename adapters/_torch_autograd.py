@@ -18,25 +18,25 @@ class Loss(torch.autograd.Function):
     """``Loss.apply(logits, targets, alpha, gamma, weights, encoding, precision)``: value of each element."""
 
     @staticmethod
-    def forward(logits, targets, alpha, gamma, weights, encoding, precision):  # type: ignore[no-untyped-def]
+    def forward(logits, targets, alpha, gamma, weights, encoding, precision):
         return compute.loss(logits, targets, alpha, gamma, weights, encoding, precision)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):  # type: ignore[no-untyped-def]
+    def setup_context(ctx, inputs, output):
         _save(ctx, inputs)
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx, upstream):
         arguments = _saved(ctx)
         return Gradient.apply(*arguments, upstream, arguments[0].dtype), *(None,) * 6
 
     @staticmethod
-    def jvp(ctx, tangent, *_):  # type: ignore[no-untyped-def]
+    def jvp(ctx, tangent, *_):
         arguments = _saved(ctx)
         return Gradient.apply(*arguments, tangent, arguments[0].dtype)
 
     @staticmethod
-    def vmap(info, in_dims, *inputs):  # type: ignore[no-untyped-def]
+    def vmap(info, in_dims, *inputs):
         return Loss.apply(*_batched(info, in_dims, inputs)), 0
 
 
@@ -44,29 +44,29 @@ class Total(torch.autograd.Function):
     """`Loss` summed over all but the first dimensions, in float64; the last argument counts these."""
 
     @staticmethod
-    def forward(logits, targets, alpha, gamma, weights, encoding, precision, batch_dimensions):  # type: ignore[no-untyped-def]
+    def forward(logits, targets, alpha, gamma, weights, encoding, precision, batch_dimensions):
         return compute.total(logits, targets, alpha, gamma, weights, encoding, precision, batch_dimensions)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):  # type: ignore[no-untyped-def]
+    def setup_context(ctx, inputs, output):
         _save(ctx, inputs[:-1])
         ctx.batch_dimensions = inputs[-1]
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx, upstream):
         arguments = _saved(ctx)
         logits = arguments[0]
         upstream = upstream.reshape(upstream.shape + (1,) * (logits.ndim - upstream.ndim))
         return Gradient.apply(*arguments, upstream, logits.dtype), *(None,) * 7
 
     @staticmethod
-    def jvp(ctx, tangent, *_):  # type: ignore[no-untyped-def]
+    def jvp(ctx, tangent, *_):
         arguments = _saved(ctx)
         terms = Gradient.apply(*arguments, tangent, torch.float64)
         return terms.sum(tuple(range(ctx.batch_dimensions, terms.ndim))) if terms.ndim else terms
 
     @staticmethod
-    def vmap(info, in_dims, *inputs):  # type: ignore[no-untyped-def]
+    def vmap(info, in_dims, *inputs):
         return Total.apply(*_batched(info, in_dims[:-1], inputs[:-1]), inputs[-1] + 1), 0
 
 
@@ -74,16 +74,16 @@ class Gradient(torch.autograd.Function):
     """``Gradient.apply(<arguments of Loss>, upstream, dtype)``: derivative times upstream, rounded once to dtype."""
 
     @staticmethod
-    def forward(logits, targets, alpha, gamma, weights, encoding, precision, upstream, dtype):  # type: ignore[no-untyped-def]
+    def forward(logits, targets, alpha, gamma, weights, encoding, precision, upstream, dtype):
         return compute.gradient(logits, targets, alpha, gamma, weights, encoding, precision, upstream, dtype)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):  # type: ignore[no-untyped-def]
+    def setup_context(ctx, inputs, output):
         *arguments, upstream, ctx.dtype = inputs
         _save(ctx, arguments, upstream)
 
     @staticmethod
-    def backward(ctx, cotangent):  # type: ignore[no-untyped-def]
+    def backward(ctx, cotangent):
         *arguments, upstream = _saved(ctx)
         to_logits = to_upstream = None
         if ctx.needs_input_grad[0]:
@@ -95,7 +95,7 @@ class Gradient(torch.autograd.Function):
         return to_logits, *(None,) * 6, to_upstream, None
 
     @staticmethod
-    def jvp(ctx, tangent, *others):  # type: ignore[no-untyped-def]
+    def jvp(ctx, tangent, *others):
         *arguments, upstream = _saved(ctx)
         upstream_tangent = others[6]
         result = None
@@ -107,7 +107,7 @@ class Gradient(torch.autograd.Function):
         return result
 
     @staticmethod
-    def vmap(info, in_dims, *inputs):  # type: ignore[no-untyped-def]
+    def vmap(info, in_dims, *inputs):
         return Gradient.apply(*_batched(info, in_dims, inputs)), 0
 
 
@@ -115,16 +115,16 @@ class Second(torch.autograd.Function):
     """``Second.apply(<arguments of Gradient>)``: second derivative times upstream. Not differentiable further."""
 
     @staticmethod
-    def forward(logits, targets, alpha, gamma, weights, encoding, precision, upstream, dtype):  # type: ignore[no-untyped-def]
+    def forward(logits, targets, alpha, gamma, weights, encoding, precision, upstream, dtype):
         return compute.second(logits, targets, alpha, gamma, weights, encoding, precision, upstream, dtype)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):  # type: ignore[no-untyped-def]
+    def setup_context(ctx, inputs, output):
         *arguments, upstream, ctx.dtype = inputs
         _save(ctx, arguments, upstream)
 
     @staticmethod
-    def backward(ctx, cotangent):  # type: ignore[no-untyped-def]
+    def backward(ctx, cotangent):
         if ctx.needs_input_grad[0]:
             raise RuntimeError("focal_ref: the loss is differentiable twice, a third derivative was asked for")
         *arguments, upstream = _saved(ctx)
@@ -132,7 +132,7 @@ class Second(torch.autograd.Function):
         return *(None,) * 7, terms.sum_to_size(upstream.shape), None
 
     @staticmethod
-    def vmap(info, in_dims, *inputs):  # type: ignore[no-untyped-def]
+    def vmap(info, in_dims, *inputs):
         return Second.apply(*_batched(info, in_dims, inputs)), 0
 
 

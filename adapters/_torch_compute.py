@@ -31,7 +31,7 @@ class TorchFormulas(ArrayApiAdapter):
         return bits.to(torch.int16).view(getattr(torch, dtype))
 
 
-FORMULAS = TorchFormulas()
+FORMULAS: Any = TorchFormulas()
 
 
 def numpy_view(tensor: Tensor) -> Any:
@@ -123,9 +123,7 @@ def second(
     """Second derivative of each element times `upstream`, rounded once to `dtype`."""
     parameters = Parameters(alpha, gamma, weights, encoding, precision)
     if logits.device.type != "cpu":
-        wide = evaluate_second(
-            FORMULAS.namespace(logits), FORMULAS.widened(logits, parameters), targets, parameters
-        )
+        wide = evaluate_second(FORMULAS.namespace(logits), FORMULAS.widened(logits, parameters), targets, parameters)
         return FORMULAS.narrowed(wide * upstream, str(dtype).removeprefix("torch."))
     from focal_ref._kernels.host import second_derivative
 
@@ -146,23 +144,17 @@ def total(
 ) -> Tensor:
     """Sum of the unrounded values over all but the first `batch_dimensions` dimensions, in float64."""
     if batch_dimensions:
-        rows = [
-            total(
-                logits[index],
-                targets[index],
-                *(_row(array, index, logits) for array in (alpha, gamma, weights)),
-                encoding,
-                precision,
-                batch_dimensions - 1,
-            )
-            for index in range(logits.shape[0])
-        ]
+        rows = []
+        for index in range(logits.shape[0]):
+            row_alpha, row_gamma, row_weights = (_row(array, index, logits) for array in (alpha, gamma, weights))
+            row = logits[index], targets[index], row_alpha, row_gamma, row_weights
+            rows.append(total(*row, encoding, precision, batch_dimensions - 1))
         shape = logits.shape[:batch_dimensions]
         return torch.stack(rows) if rows else torch.zeros(shape, dtype=torch.float64, device=logits.device)
     parameters = Parameters(alpha, gamma, weights, encoding, precision)
     if logits.device.type != "cpu":
         terms = FORMULAS.unrounded(logits, targets, parameters).value
-        return tree_sum(FORMULAS.namespace(logits), terms.to(torch.float64))  # type: ignore[no-any-return]
+        return tree_sum(FORMULAS.namespace(logits), terms.to(torch.float64))
     from focal_ref._kernels.host import total as host_total
 
     return torch.tensor(host_total(*_host(logits, targets, parameters)), dtype=torch.float64)

@@ -31,5 +31,3 @@ class ArrayApiStrictAdapter(ArrayApiAdapter):
 
     def version(self) -> str:
         return str(array_api_strict.__version__)
-
-

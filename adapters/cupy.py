@@ -73,5 +73,3 @@ def _ordinal(device: str) -> int:
     if kind != "cuda" or not (number == "" or number.isdigit()):
         raise Unavailable(f"cupy: no device {device!r}; its devices are cuda, cuda:0, cuda:1 and so on")
     return int(number or 0)
-
-

@@ -5,11 +5,11 @@ around the arithmetic: arrays keep their dtypes outside, and programs need not e
 grad and their compositions.
 
 XLA on the CPU flushes subnormal numbers to zero in every floating-point operation. Results are therefore rounded to
-their bits in integer arithmetic, which flushes nothing: value and gradient have the same bits as NumPy's, subnormal ones
-included. Of the float64 results, subnormal ones come out as zero.
+their bits in integer arithmetic, which flushes nothing: value and gradient have the same bits as NumPy's, subnormal
+ones included. Of the float64 results, subnormal ones come out as zero.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from focal_ref._evaluate import evaluate_second, tree_sum
+from focal_ref._formulas import SPECIAL_EXPONENTS
 from focal_ref._parameters import Encoding, Parameters, Precision
 from focal_ref._rounding import NARROW_FORMATS, rounder
 from focal_ref.adapters._array_api import ArrayApiAdapter
@@ -36,7 +37,10 @@ class Options:
     precision: Precision
     alpha: float | None
     gamma: float | None
-    normalizer: float | None = None
+    normalizer: float | None
+
+
+_NUMBERS = ("alpha", "gamma", "normalizer")
 
 
 class JaxAdapter(ArrayApiAdapter):
@@ -126,24 +130,36 @@ def _split(
 
 
 def _compute(quantity: str, options: Options, logits: Array, arrays: dict[str, Array]) -> Any:
+    """Run one fused computation, with numbers as float64 scalars: a new alpha or gamma compiles nothing anew.
+
+    Only the exponents that have closed forms of their own stay constants.
+    """
+    constants = {name: getattr(options, name) for name in _NUMBERS}
+    kept = options.gamma if options.gamma in SPECIAL_EXPONENTS else None
     with jax.enable_x64(True):
-        return _compiled(quantity, options, logits, arrays)
+        scalars = {
+            name: np.float64(value)
+            for name, value in constants.items()
+            if value is not None and not (name == "gamma" and kept is not None)
+        }
+        static = replace(options, alpha=None, gamma=kept, normalizer=None)
+        return _compiled(quantity, static, logits, {**scalars, **arrays})
 
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _compiled(quantity: str, options: Options, logits: Array, arrays: dict[str, Array]) -> Any:
     """One fused computation; runs and is traced with x64 enabled."""
     parameters = Parameters(
-        alpha=arrays.get("alpha", options.alpha),
+        alpha=arrays.get("alpha"),
         gamma=arrays.get("gamma", options.gamma),
         weights=arrays.get("weights"),
         encoding=options.encoding,
         precision=options.precision,
     )
-    normalizer = arrays["normalizer"].astype(jnp.float64) if "normalizer" in arrays else options.normalizer
+    normalizer = arrays.get("normalizer")
 
     def normalized(wide: Array) -> Array:
-        return wide if normalizer is None else wide.astype(jnp.float64) / normalizer
+        return wide if normalizer is None else wide.astype(jnp.float64) / normalizer.astype(jnp.float64)
 
     dtype = options.dtype
     if quantity == "second":

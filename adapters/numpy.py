@@ -69,5 +69,3 @@ class NumpyAdapter(Adapter):
         value, gradient = out or (np.empty(np.shape(logits), dtype=logits.dtype) for _ in range(2))
         elementwise(np.asarray(logits), np.asarray(targets), parameters, value=value, gradient=gradient)
         return value, gradient
-
-

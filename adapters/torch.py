@@ -82,14 +82,14 @@ class TorchAdapter(Adapter):
         arguments = _arguments(logits, targets, parameters)
         if torch.compiler.is_compiling():
             return operators.loss(logits, *_as_tensors(*arguments))
-        return Loss.apply(logits, *arguments)  # type: ignore[no-untyped-call]
+        return Loss.apply(logits, *arguments)
 
     def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
         arguments = _arguments(logits, targets, parameters)
         if torch.compiler.is_compiling():
             result = operators.total(logits, *_as_tensors(*arguments))
         else:
-            result = Total.apply(logits, *arguments, 0)  # type: ignore[no-untyped-call]
+            result = Total.apply(logits, *arguments, 0)
         if normalizer is not None:
             result = result / normalizer
         return result.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
@@ -98,16 +98,12 @@ class TorchAdapter(Adapter):
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
     ) -> tuple[Array, Array]:
         arguments = _arguments(logits, targets, parameters)
-        if torch.compiler.is_compiling():
-            results = operators.value_and_grad(logits.detach(), *_as_tensors(*arguments))
-        else:
-            results = compute.value_and_gradient(logits.detach(), *arguments, out=out)
-            return results
+        if not torch.compiler.is_compiling():
+            return compute.value_and_gradient(logits.detach(), *arguments, out=out)
+        value, gradient = operators.value_and_grad(logits.detach(), *_as_tensors(*arguments))
         if out is None:
-            return results
-        for array, result in zip(out, results, strict=True):
-            array.copy_(result)
-        return out
+            return value, gradient
+        return out[0].copy_(value), out[1].copy_(gradient)
 
 
 def _arguments(logits: Array, targets: Array, parameters: Parameters) -> tuple[Any, ...]:
@@ -126,14 +122,10 @@ def _arguments(logits: Array, targets: Array, parameters: Parameters) -> tuple[A
     )
 
 
-def _as_tensors(
-    targets: Array, alpha: Any, gamma: Any, weights: Any, encoding: str, precision: str
-) -> tuple[Any, ...]:
+def _as_tensors(targets: Array, alpha: Any, gamma: Any, weights: Any, encoding: str, precision: str) -> tuple[Any, ...]:
     """Numbers as float64 tensors on the CPU, which is how operators take them."""
 
     def tensor(value: Any) -> Any:
         return torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else value
 
     return targets, tensor(alpha), tensor(gamma), weights, encoding, precision
-
-

@@ -68,8 +68,8 @@ def budget(
     "exact": one rounding of a result computed in float64 costs half an ulp and a little; float64 itself is within
     8 + 2 gamma ulp, one more for a weight. "fast": float32 arithmetic, 10 + 2 gamma ulp, or for 16-bit results one
     rounding of it. "standard": exp(gamma log(1 - p_t)) in the format's own arithmetic rounds an exponent of the size of
-    `modulation`, which costs that many half ulp and the error of the logarithm as often; the measured need of optax 0.2.8
-    and kornia 0.9.0 in float32 is in docs/accuracy.md.
+    `modulation`, which costs that many half ulp and the error of the logarithm as often; the measured need of
+    optax 0.2.8 and kornia 0.9.0 in float32 is in docs/accuracy.md.
     """
     gamma = np.asarray(gamma, dtype=np.float64)
     more = 1.0 if weighted else 0.0
@@ -93,7 +93,7 @@ def modulation(logits: Array, targets: Array, gamma: float | Array) -> Floats:
     return np.asarray(np.clip(np.nan_to_num(size, nan=0.0, posinf=1e4), 0.0, 1e4), dtype=np.float64)
 
 
-def error_in_ulps(got: Array, exact: Exact, *, flushed: bool, format: Format) -> Floats:
+def error_in_ulps(got: Array, exact: Exact, *, flushed: float | Array, format: Format) -> Floats:
     """Error of each element; infinite where one is NaN or infinite and the other is not.
 
     Parameters
@@ -103,7 +103,7 @@ def error_in_ulps(got: Array, exact: Exact, *, flushed: bool, format: Format) ->
     exact
         What they must be.
     flushed
-        Whether zero is accepted for a subnormal result.
+        Zero is accepted for results below this many times the smallest normal number; 0 where subnormals are kept.
     format
         Of the results.
     """
@@ -116,10 +116,9 @@ def error_in_ulps(got: Array, exact: Exact, *, flushed: bool, format: Format) ->
         # A finite result that rounds to infinity is a correct rounding when the exact one overflows the format.
         overflow = np.isinf(wide) & (wide == exact.numbers.astype(np.float64))
         error = np.where(special, np.where(same | overflow, 0.0, np.inf), error)
-        if flushed:
-            smallest = 2.0**format.minimum_exponent
-            tiny = (np.abs(exact.numbers.astype(np.float64)) < smallest) & (wide == 0)
-            error = np.where(tiny, 0.0, error)
+        smallest = np.asarray(flushed) * 2.0**format.minimum_exponent
+        tiny = (np.abs(exact.numbers.astype(np.float64)) < smallest) & (wide == 0)
+        error = np.where(tiny, 0.0, error)
     return np.asarray(error, dtype=np.float64)
 
 
@@ -175,10 +174,10 @@ def _reference(logits: Array, targets: Array, alpha: Any, gamma: Any, rule: str)
 
 
 def round_units(high: Floats, low: Floats, exponent: NDArray[np.int64], format: Format) -> Array:
-    """``(high + low) 2^exponent`` in the format, rounded once to nearest, ties to even; the exponent is that of an ulp."""
+    """``(high + low) 2^exponent`` in the format, rounded once, ties to even; the exponent is that of an ulp."""
     with np.errstate(all="ignore"):
         nearest = np.rint(high)
-        # rint sends ties of `high` to even; where the low part tells on which side of the tie the number lies, follow it.
+        # rint sends ties of `high` to even; where the low part tells on which side the number lies, follow it.
         on_tie = np.abs(high - np.trunc(high)) == 0.5
         away = np.trunc(high) + np.sign(high)
         nearest = np.where(on_tie & (low * high > 0), away, nearest)

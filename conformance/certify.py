@@ -28,9 +28,7 @@ _ENCLOSURE_MARGIN = 100_000
 _MAXIMUM_PRECISION = 400_000
 
 
-def certified_bits(
-    quantity: str, x: Real, target: Real, alpha: Real | None, gamma: Real, format: Format
-) -> int:
+def certified_bits(quantity: str, x: Real, target: Real, alpha: Real | None, gamma: Real, format: Format) -> int:
     """Bits of the loss or of a derivative by the logit, rounded to nearest, proven.
 
     Parameters

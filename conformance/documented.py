@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 
 from focal_ref.conformance import oracle
 from focal_ref.conformance.vectors import VectorError

@@ -1,5 +1,6 @@
 """What is said about a failure: requirement, input, expected and got as numbers and bits, error against budget."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from focal_ref.conformance.formats import FORMATS, hex_bits
 from focal_ref.conformance.requirements import Requirement
+from focal_ref.conformance.vectors import vector_set_names
 
 MAXIMUM_LISTED = 3
 """Failed elements that are named beside the worst one."""
@@ -61,10 +63,10 @@ def shown(number: Any, dtype: str) -> str:
     format = FORMATS[dtype]
     scalar = np.asarray(number).astype(format.dtype)[()]
     # numpy's shortest text that reads back as the same number of the format.
-    return f"{str(scalar):<26}{hex_bits(scalar, format)}"
+    return f"{scalar!s:<26}{hex_bits(scalar, format)}"
 
 
-def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Finding], repeat: str) -> str:
+def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Finding], command: str) -> str:
     """The message of one requirement and dtype: the worst finding in full, the rest counted.
 
     Parameters
@@ -75,8 +77,8 @@ def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Findin
         In which format; "" for requirements that are verified once.
     findings
         At least one.
-    repeat
-        The command that runs this requirement and dtype alone.
+    command
+        The command of the run; what narrows it to this requirement, or to the worst stored vector, is added.
     """
     worst = max(findings, key=lambda finding: np.inf if finding.error is None else finding.error)
     lines = [f"{requirement.id}{' ' + dtype if dtype else ''}: {requirement.sentence}"]
@@ -96,8 +98,15 @@ def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Findin
         more = len(others) - MAXIMUM_LISTED
         lines.append(_row("also", "; ".join(others[:MAXIMUM_LISTED]) + (f"; and {more} more" if more > 0 else "")))
     lines.append(_row("often", requirement.rationale))
-    lines.append(_row("repeat", repeat))
+    lines.append(_row("repeat", f"{command} {_narrowing(requirement.id, dtype, worst)}"))
     return "\n".join(lines)
+
+
+def _narrowing(identifier: str, dtype: str, finding: Finding) -> str:
+    """Options that run one requirement and dtype, or one stored vector of it."""
+    if finding.case.partition("/")[0] in vector_set_names() and f"/{dtype}/" in finding.case:
+        return f"--case={shlex.quote(f'{identifier}/{dtype}/{finding.case}')}"
+    return f"-k {identifier}-{dtype}" if dtype else f"-k {identifier}"
 
 
 def _row(name: str, text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-from mpmath import isnan  # type: ignore[import-untyped]
+from mpmath import isnan
 
 __all__ = [
     "FORMATS",

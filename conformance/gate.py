@@ -104,13 +104,13 @@ def claimed(requirement: Requirement, profile: Profile) -> bool:
     return all(name in profile.capabilities for name in requirement.needs)
 
 
-def run_item(item: Item, target: Target, repeat: str, case: str | None = None) -> Result:
-    """Run one item and say what came of it."""
+def run_item(item: Item, target: Target, command: str, case: str | None = None) -> Result:
+    """Run one item and say what came of it; `command` is what failure texts tell to repeat."""
     if item.name == SELF_CHECK:
         return _self_check(item)
     requirement = requirements()[item.name]
     outcome = examine(requirement, target, item.dtype, case)
-    text = failure_text(requirement, item.dtype, outcome.findings, repeat) if outcome.findings else ""
+    text = failure_text(requirement, item.dtype, outcome.findings, command) if outcome.findings else ""
     if not outcome.comparisons:
         text = f"{item}: nothing was compared" + (f"; no vector has the id {case!r}" if case else "")
     return Result(

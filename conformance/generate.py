@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 
 from focal_ref.conformance import certify, oracle, scales
 from focal_ref.conformance.formats import FORMATS, Format, exact_value, hex_bits
@@ -85,9 +85,7 @@ def test_of(name: str, case: Case) -> dict[str, Any]:
         rounded = oracle.rounded(quantity, *arguments, format)
         certified = certify.certified_bits(quantity, *arguments, format)
         if rounded != certified:
-            raise ArithmeticError(
-                f"{identifier}: {quantity} is {rounded:x} by mpmath but {certified:x} by Arb"
-            )
+            raise ArithmeticError(f"{identifier}: {quantity} is {rounded:x} by mpmath but {certified:x} by Arb")
         number = function(*arguments)
         bits[quantity] = f"{rounded:0{format.bits // 4}x}"
         exact[f"exact_{quantity}"] = _decimal(number, EXACT_DIGITS)
@@ -104,9 +102,7 @@ def test_of(name: str, case: Case) -> dict[str, Any]:
         **bits,
         **exact,
         "gradient_scale": _decimal(scales.gradient_scale(*arguments), SCALE_DIGITS),
-        "second_derivative_scale": _decimal(
-            scales.second_derivative_scale(*arguments), SCALE_DIGITS
-        ),
+        "second_derivative_scale": _decimal(scales.second_derivative_scale(*arguments), SCALE_DIGITS),
         "flags": sorted(flags),
         "note": case.note,
     }
@@ -118,8 +114,7 @@ def manifest(texts: dict[str, str]) -> str:
     for name, text in texts.items():
         groups = json.loads(text)["groups"]
         per_dtype = {
-            dtype: sum(len(group["tests"]) for group in groups if group["dtype"] == dtype)
-            for dtype in FORMATS
+            dtype: sum(len(group["tests"]) for group in groups if group["dtype"] == dtype) for dtype in FORMATS
         }
         sets[name] = {
             "file": f"{name}.json",

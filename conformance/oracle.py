@@ -20,7 +20,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 
 from focal_ref.conformance.formats import Format, round_to_format
 
@@ -89,9 +89,7 @@ def second_derivative(x: Real, target: Real, alpha: Real | None, gamma: Real) ->
     return _quantity(2, x, target, alpha, gamma)
 
 
-def loss_from_probability(
-    p: Real, y: Real, alpha: Real | None, gamma: Real, base: int | None = None
-) -> Number:
+def loss_from_probability(p: Real, y: Real, alpha: Real | None, gamma: Real, base: int | None = None) -> Number:
     """Focal loss of a probability, FL(p, y) of the write-ups.
 
     Parameters
@@ -112,9 +110,7 @@ def loss_from_probability(
     return _until_stable(evaluate, _RESULT_BITS + _GUARD_BITS)
 
 
-def rounded(
-    quantity: str, x: Real, target: Real, alpha: Real | None, gamma: Real, format: Format
-) -> int:
+def rounded(quantity: str, x: Real, target: Real, alpha: Real | None, gamma: Real, format: Format) -> int:
     """Bits of a quantity, correctly rounded to a format, with the sign of zero.
 
     A zero that is the limit of a quantity at an infinite logit, or of a loss with weight zero,

@@ -5,7 +5,7 @@ Loaded with ``-p focal_ref.conformance.pytest_plugin`` and never registered for 
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,12 @@ class Session:
         if self.case is not None:
             self.expected = tuple(item for item in self.expected if self.case.startswith(f"{item.name}/{item.dtype}/"))
             if self.target is not None and not self.expected:
-                raise UsageError(f"--case: got {self.case!r}; it is REQUIREMENT/DTYPE/VECTOR, as failure texts print it")
+                raise UsageError(f"--case: got {self.case!r}; it is REQUIREMENT/DTYPE/VECTOR, as in failure texts")
 
-    def repeat(self, item: Item, worst: str | None = None) -> str:
-        """The command that runs an item alone."""
-        return f"pytest conformance {self.options} -k {shlex.quote(str(item))}"
+    @property
+    def command(self) -> str:
+        """The command of this run."""
+        return f"pytest conformance {self.options}"
 
     def vector(self, item: Item) -> str | None:
         """The stored vector to which ``--case`` narrows an item."""
@@ -63,7 +64,7 @@ SESSION = pytest.StashKey[Session]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("focal-ref", "conformance of focal losses")
     group.addoption("--backend", metavar="NAME", help=f"this project's own code: {', '.join(backend_names())}")
-    group.addoption("--device", metavar="DEVICE", help="where the arrays lie: cpu, cuda, cuda:1 (default: the library's)")
+    group.addoption("--device", metavar="DEVICE", help="where the arrays lie: cpu, cuda, cuda:1")
     group.addoption("--target", metavar="MODULE:FUNCTION", help="any Python function; needs --profile")
     group.addoption("--profile", metavar="NAME|FILE", help="how to call the function, and what it claims")
     group.addoption("--case", metavar="ID", help="one stored vector: REQUIREMENT/DTYPE/VECTOR")
@@ -97,8 +98,7 @@ def run_conformance(conformance_item: Item, request: pytest.FixtureRequest) -> R
     session = request.config.stash[SESSION]
     assert session.target is not None
     start = time.perf_counter()
-    repeat = session.repeat(conformance_item)
-    result = run_item(conformance_item, session.target, repeat, session.vector(conformance_item))
+    result = run_item(conformance_item, session.target, session.command, session.vector(conformance_item))
     seconds = time.perf_counter() - start
     record = {
         "name": result.item.name,
@@ -160,7 +160,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed requirement is its text, not a traceback of the suite."""
     report = yield
     for name, record in item.user_properties:

@@ -86,10 +86,10 @@ def rows(run: Run) -> list[tuple[str, str, str, str, str]]:
     """Requirement, format, outcome, largest error against its budget, and the sentence; one row an item."""
     table = []
     sentences = {name: requirement.sentence for name, requirement in requirements().items()}
-    for result in sorted(run.results, key=lambda result: (list(sentences).index(result.item.name) if result.item.name in
-                                                           sentences else -1)):
+    order = {name: position for position, name in enumerate((SELF_CHECK, *sentences))}
+    for result in sorted(run.results, key=lambda result: order[result.item.name]):
         is_self_check = result.item.name == SELF_CHECK
-        sentence = f"the built-in implementation {result.item.dtype!r}" if is_self_check else sentences[result.item.name]
+        sentence = f"built in: {result.item.dtype}" if is_self_check else sentences[result.item.name]
         accuracy = f"{result.error:.4g} of {result.budget:.4g}" if result.budget else ""
         dtype = "" if is_self_check else result.item.dtype
         table.append((result.item.name, dtype, "pass" if result.passed else "FAIL", accuracy, sentence))

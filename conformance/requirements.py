@@ -58,6 +58,6 @@ def requirements() -> Mapping[str, Requirement]:
         if entry["area"] not in AREAS or not identifier.startswith(f"FL-{entry['area']}-"):
             raise ValueError(f"requirements.toml: {identifier}: area {entry['area']!r} is not one of {list(AREAS)}")
         if entry["dtypes"] not in DTYPES:
-            raise ValueError(f"requirements.toml: {identifier}: dtypes {entry['dtypes']!r} is not one of {list(DTYPES)}")
+            raise ValueError(f"requirements.toml: {identifier}: dtypes {entry['dtypes']!r}: allowed are {DTYPES}")
         known[identifier] = Requirement(**{**entry, "needs": tuple(entry["needs"])})
     return MappingProxyType(known)

@@ -15,7 +15,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 
 from focal_ref.conformance.oracle import Real, weight
 
@@ -48,9 +48,7 @@ def gradient_scale(x: Real, target: Real, alpha: Real | None, gamma: Real) -> Nu
         return _weighted(target, alpha) * mp.power(u, focusing - 1) * (first + second)
 
 
-def second_derivative_scale(
-    x: Real, target: Real, alpha: Real | None, gamma: Real
-) -> Number | None:
+def second_derivative_scale(x: Real, target: Real, alpha: Real | None, gamma: Real) -> Number | None:
     """Sum of the magnitudes of the second derivative's terms, for a finite logit.
 
     Parameters

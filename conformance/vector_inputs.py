@@ -267,7 +267,5 @@ SETS: dict[str, VectorSetInputs] = {
     "gamma": VectorSetInputs("Fractional, tiny and huge focusing parameters.", _gamma),
     "alpha": VectorSetInputs("Class weights, 0 and 1 among them.", _alpha),
     "soft": VectorSetInputs("Targets between 0 and 1, in the blended form.", _soft),
-    "worst": VectorSetInputs(
-        "Results next to a boundary of rounding, and traps for rounding twice.", _worst
-    ),
+    "worst": VectorSetInputs("Results next to a boundary of rounding, and traps for rounding twice.", _worst),
 }

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from mpmath import mp  # type: ignore[import-untyped]
+from mpmath import mp
 
 from focal_ref.conformance import oracle
 from focal_ref.conformance.formats import (
@@ -139,9 +139,7 @@ def _ties_in_float64() -> Iterator[dict[str, Any]]:
             yield _entry(format, 2.0, logit, 0, note, "value_tie_in_float64")
 
 
-def _entry(
-    format: Format, gamma: float, logit: int, target: int, note: str, flag: str
-) -> dict[str, Any]:
+def _entry(format: Format, gamma: float, logit: int, target: int, note: str, flag: str) -> dict[str, Any]:
     digits = format.bits // 4
     return {
         "dtype": format.name,

@@ -244,14 +244,11 @@ def load_vectors(name: str, directory: Traversable | None = None) -> VectorSet:
     digest = hashlib.sha256(content).hexdigest()
     expected = _get(entry, "sha256", f"{_MANIFEST}: sets.{name}")
     if digest != expected:
-        raise VectorError(
-            f"{file}: sha256 is {digest}, but {_MANIFEST} says {expected} (sets.{name}.sha256)"
-        )
+        raise VectorError(f"{file}: sha256 is {digest}, but {_MANIFEST} says {expected} (sets.{name}.sha256)")
     document = _parse(content, file)
     _check_version(document, file)
     groups = tuple(
-        _group(group, f"{file}: groups[{index}]")
-        for index, group in enumerate(_get(document, "groups", file))
+        _group(group, f"{file}: groups[{index}]") for index, group in enumerate(_get(document, "groups", file))
     )
     count = sum(len(group.tests) for group in groups)
     if count != _get(entry, "tests", f"{_MANIFEST}: sets.{name}"):

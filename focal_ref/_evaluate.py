@@ -20,9 +20,7 @@ class Unrounded(NamedTuple):
     gradient: Array
 
 
-def evaluate(
-    xp: Any, logits: Array, targets: Array, parameters: Parameters, *, narrowed: bool = False
-) -> Unrounded:
+def evaluate(xp: Any, logits: Array, targets: Array, parameters: Parameters, *, narrowed: bool = False) -> Unrounded:
     """Weighted loss and its derivative with respect to each logit.
 
     Parameters
@@ -140,9 +138,7 @@ def _split_gamma(xp: Any, gamma: Any, like: Array) -> tuple[Array, Array, Array 
     return head_array, tail, valid
 
 
-def _weight(
-    xp: Any, parameters: Parameters, side: Array, hard: bool, like: Array
-) -> tuple[Array | None, Array | None]:
+def _weight(xp: Any, parameters: Parameters, side: Array, hard: bool, like: Array) -> tuple[Array | None, Array | None]:
     """alpha_t times the further weights, and where both are valid; None for a factor of one everywhere."""
     weight: Array | None = None
     valid: Array | None = None

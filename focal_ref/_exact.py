@@ -134,9 +134,7 @@ def evaluate(
     return Exact(*(_joined([getattr(b, f.name) for b in blocks], shape) for f in fields(Exact)))
 
 
-def _parameter(
-    name: str, numbers: npt.ArrayLike, shape: tuple[int, ...], *, largest: float
-) -> FloatArray:
+def _parameter(name: str, numbers: npt.ArrayLike, shape: tuple[int, ...], *, largest: float) -> FloatArray:
     """Check a hyper-parameter and return it flat, with one element or one for each logit."""
     array = np.asarray(numbers, dtype=np.float64)
     outside = ~((array >= 0.0) & (array <= largest))
@@ -162,9 +160,7 @@ def _joined(parts: list[Unrounded], shape: tuple[int, ...]) -> Unrounded:
     )
 
 
-def _evaluate_block(
-    logits: FloatArray, targets: FloatArray, alpha: FloatArray | None, gamma: FloatArray
-) -> Exact:
+def _evaluate_block(logits: FloatArray, targets: FloatArray, alpha: FloatArray | None, gamma: FloatArray) -> Exact:
     """Evaluate flat arrays: the closed form on finite stand-ins, then the special values."""
     invalid = np.isnan(logits) | ~((targets >= 0.0) & (targets <= 1.0))
     infinite = np.isinf(logits)
@@ -184,9 +180,7 @@ def _evaluate_block(
     return Exact(
         value=_with_special_values(exact.value, unbounded, no_weight, invalid),
         gradient=_with_special_values(exact.gradient, nothing, no_weight, invalid),
-        second_derivative=_with_special_values(
-            exact.second_derivative, nothing, no_weight | infinite, invalid
-        ),
+        second_derivative=_with_special_values(exact.second_derivative, nothing, no_weight | infinite, invalid),
         gradient_scale=_with_special_values(exact.gradient_scale, nothing, no_weight, invalid),
         second_derivative_scale=_with_special_values(
             exact.second_derivative_scale, nothing, no_weight | infinite, invalid
@@ -298,12 +292,10 @@ def _closed_form(
     weighted_modulation = weight * modulation
     gradient_scale = weighted_modulation * (modulation_size * cross_entropy + u)
     second_derivative = weighted_modulation * (
-        modulation_slope * (cross_entropy * (modulation_slope - curvature) + TWO * slope)
-        + favoured_times_disfavoured
+        modulation_slope * (cross_entropy * (modulation_slope - curvature) + TWO * slope) + favoured_times_disfavoured
     )
     second_derivative_scale = weighted_modulation * (
-        modulation_size * (cross_entropy * (modulation_size + curvature_size) + TWO * u)
-        + favoured_times_disfavoured
+        modulation_size * (cross_entropy * (modulation_size + curvature_size) + TWO * u) + favoured_times_disfavoured
     )
     return Exact(
         directed_product(weight, value),

@@ -106,7 +106,7 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
     below_one, above_one, tie_margin = (primitives.number(value) for value in (*_BESIDE_ONE, _TIE_MARGIN))
 
     @compiled
-    def terms(margin):  # type: ignore[no-untyped-def]
+    def terms(margin):
         # p, q, c and log(d). The magnitude enters c by addition alone, so c keeps its relative accuracy on both sides.
         magnitude = absolute(margin)
         e = exp(-magnitude)
@@ -121,7 +121,7 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
     if exponent is None:
 
         @compiled
-        def modulating_factor(margin, q, log_d, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+        def modulating_factor(margin, q, log_d, gamma, gamma_tail):
             # q^gamma = exp(-gamma softplus(s)) = exp(-gamma max(s, 0)) exp(-gamma log(d)).
             # The first exponent reaches 700, so its rounding alone would cost 700/2 ulp of the result: it is carried
             # as high + low, and exp(-low) = 1 - low to first order, low being at most half an ulp of 700.
@@ -136,19 +136,19 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
     elif exponent == 0.0:
 
         @compiled
-        def modulating_factor(margin, q, log_d, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+        def modulating_factor(margin, q, log_d, gamma, gamma_tail):
             return one
 
     elif exponent == 1.0:
 
         @compiled
-        def modulating_factor(margin, q, log_d, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+        def modulating_factor(margin, q, log_d, gamma, gamma_tail):
             return q
 
     elif exponent == 2.0:
 
         @compiled
-        def modulating_factor(margin, q, log_d, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+        def modulating_factor(margin, q, log_d, gamma, gamma_tail):
             return q * q
 
     else:
@@ -157,26 +157,26 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
     if narrowed:
 
         @compiled
-        def off_tie(c, margin, gamma):  # type: ignore[no-untyped-def]
-            # For s << 0 the value is |s| + e (1 - gamma |s|) + O(e^2), which float64 cannot tell from |s| below s = -37.
+        def off_tie(c, margin, gamma):
+            # For s << 0 the value is |s| + e (1 - gamma |s|) + O(e^2), which float64 cannot tell from |s| below -37.
             # Times alpha, |s| is often exactly half way between two narrow numbers: 0.75 |s| for one |s| in two.
-            # A nudge of two units in the last place of float64 puts it on the side where it belongs.
+            # A nudge of four units in the last place of float64 puts it on the side where it belongs.
             side = where(gamma * -margin > one, below_one, above_one)
             return c * where(margin < tie_margin, side, one)
 
     else:
 
         @compiled
-        def off_tie(c, margin, gamma):  # type: ignore[no-untyped-def]
+        def off_tie(c, margin, gamma):
             return c
 
     @compiled
-    def value(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+    def value(margin, gamma, gamma_tail):
         _, q, c, log_d = terms(margin)
         return modulating_factor(margin, q, log_d, gamma, gamma_tail) * off_tie(c, margin, gamma)
 
     @compiled
-    def value_and_gradient(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+    def value_and_gradient(margin, gamma, gamma_tail):
         p, q, c, log_d = terms(margin)
         w = modulating_factor(margin, q, log_d, gamma, gamma_tail)
         # At s = -inf, p c is 0 * inf although its limit is 0; with c finite the product is the limit.
@@ -184,13 +184,13 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         return w * off_tie(c, margin, gamma), -(w * (gamma * (p * finite_c) + q))
 
     @compiled
-    def second_derivative(margin, gamma, gamma_tail):  # type: ignore[no-untyped-def]
+    def second_derivative(margin, gamma, gamma_tail):
         p, q, c, log_d = terms(margin)
         w = modulating_factor(margin, q, log_d, gamma, gamma_tail)
         # Near s = -700, p is subnormal and meets a factor of several hundred: its rounding error would be multiplied.
         # There p is split as exp(s/2) / d times exp(s/2), the second half being multiplied last.
-        # gamma is multiplied into a p first and w last, so that nothing under- or overflows on the way: gamma p c <= 0.3
-        # gamma. What overflows all the same, for gamma > 1e150, meets a factor of zero.
+        # gamma is multiplied into a p first and w last, so that nothing under- or overflows on the way:
+        # gamma p c <= 0.3 gamma. What overflows all the same, for gamma > 1e150, meets a factor of zero.
         in_tail = margin < tail_margin
         root = exp(where(in_tail, half * margin, zero))
         p_part = where(in_tail, root * q, p)
@@ -306,7 +306,7 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
     def second_derivative(logit: Number, target: Number, gamma: Number) -> Number:
         # d^2 value / dx^2 = u^gamma [gamma (gamma-1) (u'/u)^2 ce + gamma (u''/u) ce + 2 gamma (u'/u) ce' + ce'']
         # with u''/u = -r k (1 - e)/d and ce'' = p q = e / d^2. The first two are joined so that hard targets lose
-        # nothing: gamma r k ce [(gamma - 1) r k - (1 - e)/d]. gamma meets r and the factor first: no overflow.
+        # nothing: gamma r k ce [(gamma - 1) r k - (1 - e)/d].
         # All of it is proportional to e, and near |x| = 700 a subnormal e meets a factor of several hundred: as in the
         # hard form, half of it is multiplied last there. On the edge r has no e in it, and nothing is that large.
         x = terms(logit, target)
@@ -319,8 +319,9 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         finite_ce = where(ce > far, 0.0, ce)
         curvature = gamma * (x.ratio * x.k) - x.ratio * x.k - (1.0 - x.e) * x.reciprocal
         bracket = finite_ce * curvature + 2.0 * x.slope
-        square = e_part * x.reciprocal * x.reciprocal
-        return (modulated(gamma * (ratio_part * x.k)) * bracket + modulated(square)) * root
+        total = gamma * (ratio_part * x.k) * bracket + e_part * x.reciprocal * x.reciprocal
+        # What overflows, for gamma > 1e150, meets a factor of zero.
+        return modulated(where(absolute(total) > largest, 0.0, total)) * root
 
     return SoftForms(value_and_gradient, second_derivative)
 

@@ -36,7 +36,9 @@ NARROW_FORMATS = {
 }
 
 
-def rounder(target: NarrowFormat, where: Callable[..., Any], number: Callable[[int], Any] = int) -> Callable[[Any], Any]:
+def rounder(
+    target: NarrowFormat, where: Callable[..., Any], number: Callable[[int], Any] = int
+) -> Callable[[Any], Any]:
     """Build the function that rounds the bits of a float64 to the bits of `target`, to nearest, ties to even.
 
     Parameters
@@ -70,7 +72,7 @@ def rounder(target: NarrowFormat, where: Callable[..., Any], number: Callable[[i
     result_nan = number(((2 * target.bias + 1) << target.fraction_bits) | (1 << (target.fraction_bits - 1)))
     result_sign = number(target.bits - 1)
 
-    def round_bits(bits):  # type: ignore[no-untyped-def]
+    def round_bits(bits: Any) -> Any:
         magnitude = bits & magnitude_mask
         exponent = magnitude >> exponent_shift
         significand = (magnitude & fraction_mask) | hidden_bit

@@ -1,7 +1,7 @@
 """The checks: one function a requirement, registered under its id.
 
-A check takes an `Examiner`, runs the target through it and compares. It knows nothing of pytest, of reports or of whether
-the target is a backend of this project.
+A check takes an `Examiner`, runs the target through it and compares. It knows nothing of pytest, of reports or of
+whether the target is a backend of this project.
 """
 
 from collections.abc import Callable, Mapping

@@ -3,14 +3,14 @@
 import numpy as np
 
 from focal_ref.conformance.checks import check
-from focal_ref.conformance.checks.values import _soft
+from focal_ref.conformance.checks.values import compare_soft, is_huge, ordinary
 from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.targets import Call
 
 
 @check("FL-GRAD-001")
 def hard_targets(examiner: Examiner) -> None:
-    examiner.vectors(["grid", "hard", "worst"], "gradient")
+    examiner.vectors(["grid", "hard", "worst"], "gradient", ordinary)
 
 
 @check("FL-GRAD-002")
@@ -25,12 +25,14 @@ def saturated(examiner: Examiner) -> None:
 
 @check("FL-GRAD-004")
 def any_gamma_and_alpha(examiner: Examiner) -> None:
-    examiner.vectors(["gamma", "alpha"], "gradient", lambda group, logits: np.isfinite(logits.astype(np.float64)))
+    examiner.vectors(
+        ["gamma", "alpha"], "gradient", lambda group, logits: ordinary(group, logits) & (not is_huge(group))
+    )
 
 
 @check("FL-GRAD-005")
 def soft_targets(examiner: Examiner) -> None:
-    _soft(examiner, "gradient")
+    compare_soft(examiner, "gradient")
 
 
 @check("FL-GRAD-006")

@@ -4,7 +4,7 @@ import numpy as np
 
 from focal_ref.conformance.checks import check
 from focal_ref.conformance.examiner import Examiner
-from focal_ref.conformance.targets import Call
+from focal_ref.conformance.targets import Array, Call
 
 RANDOM_LOGITS = 10**6
 
@@ -74,7 +74,7 @@ def correctly_rounded(examiner: Examiner) -> None:
                 examiner.same_bits(case, quantity, got, exact[quantity].numbers, {"logit": logits, "target": targets})
 
 
-def _special_logits(examiner: Examiner) -> np.ndarray:  # type: ignore[type-arg]
+def _special_logits(examiner: Examiner) -> Array:
     format = examiner.format
     exponents = np.arange(format.minimum_ulp_exponent, format.maximum_exponent + 1)
     powers = np.ldexp(1.0, exponents)

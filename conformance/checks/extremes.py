@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from focal_ref.conformance.checks import check
+from focal_ref.conformance.checks.values import is_huge, ordinary
 from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.targets import Call
 from focal_ref.conformance.vectors import Group
@@ -50,9 +51,9 @@ def nan_logits(examiner: Examiner) -> None:
 
 @check("FL-EXT-004")
 def huge_and_subnormal(examiner: Examiner) -> None:
-    examiner.vectors(["extremes"], "value", _finite)
-    if examiner.claims("gradient"):
-        examiner.vectors(["extremes"], "gradient", _finite)
+    for quantity in ["value", "gradient"] if examiner.claims("gradient") else ["value"]:
+        examiner.vectors(["extremes"], quantity, _finite)
+        examiner.vectors(["hard"], quantity, lambda group, logits: ~ordinary(group, logits) & (not is_huge(group)))
     # Every order of magnitude that the format has.
     format = examiner.format
     exponents = np.arange(format.minimum_ulp_exponent, format.maximum_exponent + 1)
@@ -83,6 +84,12 @@ def zero_weight(examiner: Examiner) -> None:
                 got = examiner.run(quantity, call, name)
                 if got is not None:
                     examiner.true(bool(np.all(got == 0)), f"{name}/gamma={gamma}", quantity, "0 everywhere", got)
+
+
+@check("FL-EXT-007")
+def huge_gamma(examiner: Examiner) -> None:
+    for quantity in ["value", "gradient"] if examiner.claims("gradient") else ["value"]:
+        examiner.vectors(["gamma", "hard"], quantity, lambda group, logits: is_huge(group))
 
 
 @check("FL-EXT-006")

@@ -30,7 +30,8 @@ def means(examiner: Examiner) -> None:
         # Weights scale the terms, never the denominator.
         logits, targets = examiner.random((6, 5), seed=5)
         plain = _reduced(examiner, Call(logits, targets, reduction="mean"), "mean")
-        halved = _reduced(examiner, Call(logits, targets, reduction="mean", weights=np.full((6, 5), 0.5)), "mean, weights")
+        halves = np.full((6, 5), 0.5)
+        halved = _reduced(examiner, Call(logits, targets, reduction="mean", weights=halves), "mean, weights")
         if plain is not None and halved is not None:
             examiner.true(halved == plain / 2, "weights of 0.5", "mean", f"half of {plain}", halved)
 
@@ -77,7 +78,8 @@ def derivatives_of_reductions(examiner: Examiner) -> None:
         # 32 is a power of two: dividing by it rounds nothing but subnormal results.
         expected = (elementwise.astype(np.float64) / divisor).astype(elementwise.dtype)
         normal = np.abs(exact.numbers.astype(np.float64)) > 2.0 ** (examiner.format.minimum_exponent + 6)
-        examiner.same_bits(f"gradient of {reduction}", "gradient", got[normal], expected[normal], {"logit": logits[normal]})
+        inputs = {"logit": logits[normal]}
+        examiner.same_bits(f"gradient of {reduction}", "gradient", got[normal], expected[normal], inputs)
 
 
 def _reduced(examiner: Examiner, call: Call, case: str) -> float | None:

@@ -24,6 +24,7 @@ CAPABILITIES = {
     "integer_targets": "boolean and integer targets",
     "array_parameters": "alpha, gamma and weights as arrays",
     "zero_weight": "a weight of zero gives zero, also times infinity",
+    "huge_gamma": "gamma beyond the range of the format",
     "fast": "a precision 'fast' beside 'exact'",
     "exhaustive": "every 16-bit logit is correctly rounded",
     "same_bits": "results are correctly rounded, hence the same bits everywhere",
@@ -135,7 +136,7 @@ def load_profile(name: str) -> Profile:
         return parse_profile(text, f"{name}.toml")
     path = Path(name)
     if not path.is_file():
-        raise ProfileError(f"profile: no file {name!r}, and no shipped profile of that name: {_list(shipped_profiles())}")
+        raise ProfileError(f"profile: got {name!r}; it is neither a file nor one of {_list(shipped_profiles())}")
     return parse_profile(path.read_text(encoding="utf-8"), name)
 
 
@@ -163,8 +164,8 @@ def parse_profile(text: str, source: str) -> Profile:
     soft = document["conventions"]["soft_targets"] != "unsupported"
     if soft != ("soft_targets" in claims["capabilities"]):
         raise ProfileError(
-            f"{source}: conventions.soft_targets is {document['conventions']['soft_targets']!r}, but claims.capabilities "
-            f"{'lacks' if soft else 'has'} 'soft_targets'"
+            f"{source}: conventions.soft_targets is {document['conventions']['soft_targets']!r}, "
+            f"but claims.capabilities {'lacks' if soft else 'has'} 'soft_targets'"
         )
     try:
         signature = Signature(**document["signature"])

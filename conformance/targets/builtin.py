@@ -39,7 +39,8 @@ def wrong_target(name: str) -> PythonTarget:
 
 def _target(name: str, both: Function) -> PythonTarget:
     def value(logits: Array, targets: Array, **keywords: Any) -> Array:
-        return both(logits, targets, **keywords)[0]
+        result: Array = both(logits, targets, **keywords)[0]
+        return result
 
     return PythonTarget(name, value, _profile(), PlainLibrary("numpy", None, ""), both)
 
@@ -65,9 +66,7 @@ def _right(logits: Array, targets: Array, *, alpha: float | None, gamma: float) 
         return value.astype(logits.dtype), gradient.astype(logits.dtype)
 
 
-def _loses_easy_elements(
-    logits: Array, targets: Array, *, alpha: float | None, gamma: float
-) -> tuple[Array, Array]:
+def _loses_easy_elements(logits: Array, targets: Array, *, alpha: float | None, gamma: float) -> tuple[Array, Array]:
     """Probabilities first: 1 - p_t is exactly 0 for confident elements."""
     _check_shapes(logits, targets)
     one = logits.dtype.type(1)

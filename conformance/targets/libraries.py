@@ -35,7 +35,8 @@ class Library(ABC):
     def to_numpy(self, result: Native, what: str) -> Array:
         """A result as a NumPy array, after a check that it is a native array on the device."""
         if not self.adapter.owns(type(result)):
-            raise NotNative(f"{what} is a {type(result).__module__}.{type(result).__qualname__}, not a {self.name} array")
+            kind = f"{type(result).__module__}.{type(result).__qualname__}"
+            raise NotNative(f"{what} is a {kind}, not a {self.name} array")
         device = self.adapter.device_name(result)
         if not device.startswith(self.device):
             raise NotNative(f"{what} lies on device {device!r}, the inputs on {self.device!r}")

@@ -1,14 +1,15 @@
 """Targets in this process: a Python function, called as its profile says."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from focal_ref.adapters import Unavailable, adapter_names, adapter_named
+from focal_ref.adapters import Unavailable, adapter_named, adapter_names
 from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.profiles import Profile, load_profile, shipped_profiles
 from focal_ref.conformance.targets import Array, Call, NotNative, Target, UsageError
@@ -43,12 +44,14 @@ class PythonTarget(Target):
         super().__init__(name, profile)
         self.function = function
         self.library = library
+        # The transforms of a library, which only those with automatic differentiation have.
+        self._transforms: Any = library
         self.direct = direct
 
     def describe(self) -> Mapping[str, str]:
         format = FORMATS[next(iter(self.profile.tiers))]
         probe = Call(np.zeros((1, 2), format.dtype), np.ones((1, 2), format.dtype))
-        with self.library.scope(format.name):
+        with self._scope(format.name):
             logits, targets, keywords = self._native(probe)
             result = self.library.called(self.function, logits, targets, keywords)
             self.library.to_numpy(result, "the result")
@@ -61,13 +64,13 @@ class PythonTarget(Target):
         }
 
     def value(self, call: Call) -> Array:
-        with self.library.scope(call.logits.dtype.name):
+        with self._scope(call.logits.dtype.name):
             logits, targets, keywords = self._native(call)
             result = self.library.called(self.function, logits, targets, keywords)
             return self._checked(result, "the result", call)
 
     def value_and_gradient(self, call: Call, upstream: Array | None = None) -> tuple[Array, Array]:
-        with self.library.scope(call.logits.dtype.name):
+        with self._scope(call.logits.dtype.name):
             logits, targets, keywords = self._native(call)
             if self.direct is not None and upstream is None and call.reduction == "none":
                 unreduced = {
@@ -81,27 +84,29 @@ class PythonTarget(Target):
             return self._checked(value, "the result", call), self._checked(gradient, "the gradient", call)
 
     def second_derivative(self, call: Call) -> Array:
-        with self.library.scope(call.logits.dtype.name):
-            second = self._differentiating().second_derivative(self.function, *self._native(call))
+        with self._scope(call.logits.dtype.name):
+            second = self._transforms.second_derivative(self.function, *self._native(call))
             return self._checked(second, "the second derivative", call)
 
     def forward_derivative(self, call: Call, tangent: Array) -> Array:
-        with self.library.scope(call.logits.dtype.name):
+        with self._scope(call.logits.dtype.name):
             native = self.library.native(tangent)
-            result = self._differentiating().forward_derivative(self.function, *self._native(call), native)
+            result = self._transforms.forward_derivative(self.function, *self._native(call), native)
             return self._checked(result, "the derivative", call)
 
     def transformed(self, transform: str, call: Call) -> tuple[Array, Array]:
-        with self.library.scope(call.logits.dtype.name):
-            library = self._differentiating()
-            run = {"vmap": library.mapped, "compile": library.compiled}.get(transform)
-            if transform == "autocast":
-                run = library.autocast
-            value, gradient = run(self.function, *self._native(call))
+        with self._scope(call.logits.dtype.name):
+            library = self._transforms
+            method = {"vmap": "mapped", "compile": "compiled", "autocast": "autocast"}[transform]
+            value, gradient = getattr(library, method)(self.function, *self._native(call))
             return self.library.to_numpy(value, "the result"), self.library.to_numpy(gradient, "the gradient")
 
-    def _differentiating(self) -> Any:
-        return self.library
+    @contextmanager
+    def _scope(self, dtype: str) -> Iterator[None]:
+        # What an implementation, or the library below it, warns about is its own affair: results are judged.
+        with warnings.catch_warnings(), self.library.scope(dtype):
+            warnings.simplefilter("ignore")
+            yield
 
     def _native(self, call: Call) -> tuple[Any, Any, dict[str, Any]]:
         """The call in the function's own terms."""
@@ -132,13 +137,13 @@ class PythonTarget(Target):
 
     def _checked(self, result: Any, what: str, call: Call) -> Array:
         array = self.library.to_numpy(result, what)
-        if self.profile.signature.minimum_rank > call.logits.ndim and array.size == call.logits.size:
+        if self.profile.signature.minimum_rank > call.logits.ndim and array.ndim:
             array = array.reshape(call.logits.shape)
         return array
 
 
 def backend_target(name: str, device: str | None) -> PythonTarget:
-    """This project's own implementation on one library: ``NAME`` or ``NAME:VARIANT``.
+    """The project's own implementation on one library: ``NAME`` or ``NAME:VARIANT``.
 
     Raises
     ------

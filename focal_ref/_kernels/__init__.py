@@ -1,1 +1,1 @@
-"""x"""
+"""Numba kernels of the closed forms, and what drives them over NumPy arrays."""

@@ -57,8 +57,8 @@ def dense_kernel(
     Returns
     -------
     callable
-        ``kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient)`` over
-        one-dimensional contiguous arrays; ``positive`` is uint8 and ``upstream`` multiplies the gradient.
+        ``kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient)``
+        over one-dimensional contiguous arrays; ``positive`` is uint8 and ``upstream`` multiplies the gradient.
     """
     if fused is None:
         fused = has_fused_multiply_add()
@@ -77,12 +77,10 @@ def dense_kernel(
     read_targets = types.Array(types.uint8, 1, "C", readonly=True)
     write_value = types.Array(STORAGE_TYPES[value_storage], 1, "C")
     write_gradient = types.Array(STORAGE_TYPES[gradient_storage], 1, "C")
-    signature = types.void(
-        read, read_targets, working, working, working, working, working, write_value, write_gradient
-    )
+    signature = types.void(read, read_targets, working, working, working, working, working, write_value, write_gradient)
 
     @numba.njit(signature, error_model="numpy", fastmath=False, nogil=True)
-    def kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient):  # type: ignore[no-untyped-def]
+    def kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient):
         for index in range(logits.size):
             logit = load(logits[index])
             is_positive = positive[index] != 0
@@ -123,7 +121,7 @@ def _loader(storage: str, arithmetic: str) -> Any:
         shift = int32(16)
 
         @compiled
-        def load(stored):  # type: ignore[no-untyped-def]
+        def load(stored):
             return number(bitcast(int32(int32(stored) << shift)))
 
     elif storage == "float16":
@@ -134,7 +132,7 @@ def _loader(storage: str, arithmetic: str) -> Any:
         rebias = np.float32(2.0**112)
 
         @compiled
-        def load(stored):  # type: ignore[no-untyped-def]
+        def load(stored):
             bits = int32(stored)
             magnitude = int32(int32(bits & magnitude_mask) << fraction_shift)
             sign = int32(int32(bits & sign_field) << sign_shift)
@@ -146,7 +144,7 @@ def _loader(storage: str, arithmetic: str) -> Any:
     else:
 
         @compiled
-        def load(stored):  # type: ignore[no-untyped-def]
+        def load(stored):
             return number(stored)
 
     return load
@@ -158,14 +156,14 @@ def _storer(storage: str) -> Any:
         round_bits = compiled(rounder(NARROW_FORMATS[storage], where, np.int64))
 
         @compiled
-        def store(value):  # type: ignore[no-untyped-def]
+        def store(value):
             return np.uint16(round_bits(bitcast(np.float64(value))))
 
     else:
         number: Any = np.float32 if storage == "float32" else np.float64
 
         @compiled
-        def store(value):  # type: ignore[no-untyped-def]
+        def store(value):
             return number(value)
 
     return store

@@ -218,7 +218,7 @@ def _blocks(
     for name in ("alpha", "gamma", "weights"):
         array = getattr(parameters, name)
         if isinstance(array, np.ndarray) and array.ndim == 0 and name != "weights":
-            parameters = replace(parameters, **{name: float(array)})
+            parameters = replace(parameters, **{name: float(array)})  # type: ignore[arg-type]  # alpha and gamma alone
         elif isinstance(array, np.ndarray):
             arrays[name] = array
     if isinstance(upstream, np.ndarray):
@@ -226,7 +226,7 @@ def _blocks(
     operands = [np.broadcast_to(array, logits.shape) for array in arrays.values()]
     # "nbo": in native byte order, which is all that kernels can take.
     layout = ["contig", "aligned", "nbo"]
-    flags = [["readonly", *layout]] * len(operands) + [["writeonly", *layout]] * len(outputs)
+    flags: Any = [["readonly", *layout]] * len(operands) + [["writeonly", *layout]] * len(outputs)
     iterator = np.nditer(
         [*operands, *outputs],
         flags=["external_loop", "buffered", "zerosize_ok"],
@@ -240,7 +240,7 @@ def _blocks(
             named = dict(zip(arrays, pieces, strict=False))
             if named["logits"].size == 0:
                 return
-            pieces_of_parameters = {name: named[name] for name in ("alpha", "gamma", "weights") if name in named}
+            pieces_of_parameters: Any = {name: named[name] for name in ("alpha", "gamma", "weights") if name in named}
             yield _Block(
                 named["logits"],
                 named["targets"],

@@ -33,18 +33,18 @@ def has_fused_multiply_add() -> bool:
 
 
 @intrinsic
-def _fused_multiply_add(typing_context, a, b, c):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _fused_multiply_add(typing_context, a, b, c):
+    def generate(context, builder, signature, arguments):
         return builder.fma(*arguments)
 
     return a(a, a, a), generate
 
 
 @intrinsic
-def absolute(typing_context, value):  # type: ignore[no-untyped-def]
+def absolute(typing_context, value):
     """Clear the sign bit: ``abs`` as one instruction."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         function = builder.module.declare_intrinsic("llvm.fabs", [arguments[0].type])
         return builder.call(function, arguments)
 
@@ -60,31 +60,31 @@ _BITCASTS = {
 
 
 @intrinsic
-def bitcast(typing_context, value):  # type: ignore[no-untyped-def]
+def bitcast(typing_context, value):
     """Reinterpret a float as the integer of the same width, or the reverse."""
     result, llvm_type = _BITCASTS[value]
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         return builder.bitcast(arguments[0], llvm_type)
 
     return result(value), generate
 
 
 @compiled
-def _separate_multiply_add(a, b, c):  # type: ignore[no-untyped-def]
+def _separate_multiply_add(a, b, c):
     return a * b + c
 
 
 @compiled
-def _fused(a, b, c):  # type: ignore[no-untyped-def]
+def _fused(a, b, c):
     return _fused_multiply_add(a, b, c)
 
 
 @intrinsic
-def where(typing_context, condition, first, second):  # type: ignore[no-untyped-def]
+def where(typing_context, condition, first, second):
     """Select between two values of one type. A conditional expression would be a branch to jump over, and stay one."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         return builder.select(*arguments)
 
     return first(types.boolean, first, first), generate
@@ -98,7 +98,8 @@ def _horner(coefficients: tuple[Any, ...], multiply_add: Callable[..., Any]) -> 
         expression = f"multiply_add({expression}, x, {name})"
     scope: dict[str, Any] = {"multiply_add": multiply_add, **names}
     exec(f"def polynomial(x):\n    return {expression}\n", scope)
-    return compiled(scope["polynomial"])
+    polynomial: Callable[..., Any] = compiled(scope["polynomial"])
+    return polynomial
 
 
 @cache
@@ -129,7 +130,7 @@ def kernel_primitives(dtype: str, fused: bool) -> Primitives:
     splitter = number(4097 if single else 134217729)
 
     @compiled
-    def exp(x):  # type: ignore[no-untyped-def]
+    def exp(x):
         # For x <= 0 alone, which is all that the closed forms ask for. exp(x) = 2^n exp(r), r = x - n log 2: the
         # integer n is read from the low bits of x / log 2 + 1.5 2^52. 2^n is applied in two steps, so that a subnormal
         # result is rounded once.
@@ -147,7 +148,7 @@ def kernel_primitives(dtype: str, fused: bool) -> Primitives:
         return mantissa * first * second
 
     @compiled
-    def log1p(e):  # type: ignore[no-untyped-def]
+    def log1p(e):
         # For 0 <= e <= 1: log(1 + e) = 2 atanh(e / (2 + e)), where the argument is at most 1/3.
         t = e / (two + e)
         u = t * t
@@ -157,14 +158,14 @@ def kernel_primitives(dtype: str, fused: bool) -> Primitives:
     if fused:
 
         @compiled
-        def two_prod(a, b):  # type: ignore[no-untyped-def]
+        def two_prod(a, b):
             product = a * b
             return product, _fused_multiply_add(a, b, -product)
 
     else:
 
         @compiled
-        def two_prod(a, b):  # type: ignore[no-untyped-def]
+        def two_prod(a, b):
             # Dekker's product of Veltkamp's halves.
             product = a * b
             a_scaled = splitter * a

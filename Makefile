@@ -1,0 +1,71 @@
+# Set-up in two commands on a machine with Python >= 3.11 and make: `make conformance` and `make test`.
+# Everything is installed into .venv, pinned by requirements.lock.
+
+PYTHON ?= python3
+BACKEND ?= numpy
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -W error::SyntaxWarning
+# Every backend that can run without a GPU.
+BACKENDS := numpy torch torch:compile jax jax:jit array_api_strict
+
+.PHONY: conformance test test-only lint backends accuracy vectors gpu clean help
+
+help:
+	@echo "make conformance [BACKEND=numpy]  set up, run the suite on one backend, write the report"
+	@echo "make test                         set up, then lint, all tests, and the suite on every backend of this machine"
+	@echo "make accuracy                     measure the error of 10^8 float32 margins a gamma and of all 16-bit logits"
+	@echo "make vectors                      generate the test vectors anew and compare them with the committed ones"
+	@echo "make gpu                          the suite on every CUDA backend of this machine"
+
+conformance: $(VENV)/.conformance
+	$(BIN)/python -m pytest conformance --backend=$(BACKEND) -q -n $(WORKERS)
+
+test: $(VENV)/.test
+	$(MAKE) lint test-only backends
+
+test-only: $(VENV)/.test
+	$(BIN)/python -m pytest tests -q -n $(WORKERS)
+
+# One after the other; the first that is not green ends the run.
+backends: $(VENV)/.test
+	@set -e; for backend in $(BACKENDS); do \
+	  echo "== conformance --backend=$$backend"; \
+	  $(BIN)/python -m pytest conformance --backend=$$backend -q -n $(WORKERS); \
+	done
+
+# mypy reads the package as users install it: the folders of the checkout have other names.
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typed && $(BIN)/python -m pip install -q --no-deps --no-build-isolation --target build/typed .
+	MYPYPATH=build/typed $(BIN)/mypy -p focal_ref
+
+accuracy: $(VENV)/.test
+	$(BIN)/python benchmarks/accuracy.py --out benchmarks/results/accuracy.json
+
+vectors: $(VENV)/.conformance
+	$(BIN)/python -m focal_ref.conformance.generate --check
+
+gpu: $(VENV)/.test
+	@set -e; for backend in torch torch:compile jax jax:jit cupy; do \
+	  echo "== conformance --backend=$$backend --device=cuda"; \
+	  $(BIN)/python -m pytest conformance --backend=$$backend --device=cuda -q; \
+	done
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+	touch $@
+
+$(VENV)/.conformance: $(VENV)/.created pyproject.toml requirements.lock
+	$(BIN)/python -m pip install -q -c requirements.lock -e '.[conformance]' pytest-xdist
+	touch $@
+
+$(VENV)/.test: $(VENV)/.conformance
+	$(BIN)/python -m pip install -q -c requirements.lock -e '.[test]' setuptools
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
