@@ -1,0 +1,117 @@
+"""Errors and budgets: measured in fractions of an ulp, against rational arithmetic."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+from focal_ref.conformance import oracle
+from focal_ref.conformance.accuracy import budget, error_in_ulps, exact_results, modulation, round_units
+from focal_ref.conformance.formats import FORMATS, exact_value, round_to_format, to_bits, ulp
+
+ALL = pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
+
+
+def sample(format, count=200, seed=1):
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0.0, 12.0, count).astype(format.dtype)
+    return logits, (generator.random(count) < 0.5).astype(format.dtype)
+
+
+@ALL
+@pytest.mark.parametrize("quantity", ["value", "gradient", "second_derivative"])
+def test_exact_results_have_the_bits_of_the_oracle(format, quantity):
+    logits, targets = sample(format, 60)
+    exact = exact_results(logits, targets, alpha=0.25, gamma=2.0, format=format)[quantity]
+    arguments = zip(logits.tolist(), targets.tolist(), strict=True)
+    expected = [oracle.rounded(quantity, Fraction(x), Fraction(t), 0.25, 2.0, format) for x, t in arguments]
+    assert to_bits(exact.numbers, format).tolist() == expected
+
+
+@ALL
+def test_the_error_is_the_rational_one(format):
+    logits, targets = sample(format, 40)
+    exact = exact_results(logits, targets, alpha=None, gamma=1.5, format=format)["value"]
+    wrong = np.nextafter(exact.numbers.astype(np.float64), np.inf).astype(format.dtype)
+    wrong = np.where(to_bits(wrong, format) == to_bits(exact.numbers, format), exact.numbers * 2, wrong)
+    wrong = wrong.astype(format.dtype)
+    got = error_in_ulps(wrong, exact, flushed=0.0, format=format)
+    for x, t, number, error in zip(logits.tolist(), targets.tolist(), to_bits(wrong, format), got, strict=True):
+        with mp.workprec(300):
+            truth = oracle.loss(Fraction(x), Fraction(t), None, 1.5)
+            unit = ulp(truth, format)
+            rational = exact_value(int(number), format)
+            distance = abs(mp.mpf(rational.numerator) / rational.denominator - truth)
+            expected = float(distance * unit.denominator / unit.numerator)
+        assert error == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("got", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_are_infinitely_far_from_a_finite_result(got):
+    format = FORMATS["float32"]
+    exact = exact_results(np.float32([1.0]), np.float32([1.0]), alpha=None, gamma=2.0, format=format)["value"]
+    assert error_in_ulps(np.float32([got]), exact, flushed=0.0, format=format)[0] == np.inf
+
+
+def test_nan_equals_nan_and_infinity_its_own_sign_alone():
+    format = FORMATS["float32"]
+    logits, targets = np.float32([np.nan, -np.inf, -np.inf]), np.float32([1.0, 1.0, 1.0])
+    exact = exact_results(logits, targets, alpha=None, gamma=2.0, format=format)["value"]
+    got = np.float32([np.nan, np.inf, -np.inf])
+    assert error_in_ulps(got, exact, flushed=0.0, format=format).tolist() == [0.0, 0.0, np.inf]
+
+
+def test_a_flushed_zero_is_accepted_below_the_smallest_normal_number_and_not_above():
+    format = FORMATS["float32"]
+    logits = np.float32([43.6, 40.0])  # the loss is e^(-2 s): 1.4e-38 and 1.8e-35 times a factor near one
+    logits[0] = 44.0
+    exact = exact_results(logits, np.float32([1.0, 1.0]), alpha=None, gamma=1.0, format=format)["value"]
+    assert 0 < exact.numbers[0] < 2.0**-126 < exact.numbers[1]
+    zeros = np.zeros(2, np.float32)
+    assert error_in_ulps(zeros, exact, flushed=1.0, format=format)[0] == 0.0
+    assert error_in_ulps(zeros, exact, flushed=1.0, format=format)[1] > 1e5
+    assert error_in_ulps(zeros, exact, flushed=0.0, format=format)[0] > 1e5
+
+
+@ALL
+def test_rounding_units_is_rounding_the_rational_number(format):
+    generator = np.random.default_rng(5)
+    exponent = generator.integers(format.minimum_ulp_exponent, format.minimum_ulp_exponent + 20, 300)
+    high = np.rint(generator.uniform(2 ** (format.precision - 1), 2**format.precision - 1, 300))
+    high += generator.choice([0.0, 0.5, 0.25], 300) if format.precision < 53 else 0.0
+    low = generator.choice([0.0, 1e-20, -1e-20], 300)
+    got = to_bits(round_units(high, low, exponent.astype(np.int64), format), format)
+    for index in range(300):
+        rational = (Fraction(high[index]) + Fraction(low[index])) * Fraction(2) ** int(exponent[index])
+        assert int(got[index]) == round_to_format(rational, format)
+
+
+def test_the_mixture_rule_adds_the_two_hard_losses_by_the_target():
+    format = FORMATS["float64"]
+    logits, targets = np.array([0.7, -2.0]), np.array([0.3, 0.9])
+    got = exact_results(logits, targets, alpha=0.25, gamma=2.0, format=format, rule="mixture")["value"].numbers
+    for x, t, value in zip(logits, targets, got, strict=True):
+        with mp.workprec(200):
+            positive = oracle.loss(Fraction(x), Fraction(1), 0.25, 2.0)
+            negative = oracle.loss(Fraction(x), Fraction(0), 0.25, 2.0)
+            expected = float(mp.mpf(t) * positive + (1 - mp.mpf(t)) * negative)
+        assert value == pytest.approx(expected, rel=1e-15)
+
+
+def test_budgets_are_the_documented_ones():
+    assert budget("exact", FORMATS["float32"], 5.0, weighted=True) == 0.501
+    assert budget("exact", FORMATS["float16"], 0.0, weighted=False) == 0.501
+    assert budget("exact", FORMATS["float64"], 2.0, weighted=False) == 12.0
+    assert budget("exact", FORMATS["float64"], 2.0, weighted=True) == 13.0
+    assert budget("fast", FORMATS["float32"], 2.0, weighted=False) == 14.0
+    assert budget("fast", FORMATS["bfloat16"], 2.0, weighted=True) == 0.51
+    assert budget("standard", FORMATS["float32"], 2.0, weighted=False, modulation=10.0) == 16 + 8 + 20
+
+
+def test_the_modulation_is_the_size_of_the_exponent_in_log_space():
+    got = modulation(np.array([10.0, -10.0, np.inf, np.nan]), np.array([1.0, 1.0, 1.0, 0.0]), 2.0)
+    assert got[0] == pytest.approx(20.0, abs=1e-3)
+    assert got[1] == pytest.approx(0.0, abs=1e-3)
+    assert got[2] == 1e4
+    assert got[3] == 0.0
