@@ -60,11 +60,9 @@ class JaxAdapter(ArrayApiAdapter):
         return False
 
     def asarray(self, array: Any, *, like: Array | None = None, device: str | None = None) -> Array:
-        if device is not None:
-            return jax.device_put(array, jax.devices(_platform(device))[0])
         # In the scope, float64 parameters keep their values; only the arithmetic there reads them.
         with jax.enable_x64(True):
-            return jnp.asarray(array)
+            return jnp.asarray(array) if device is None else jax.device_put(array, jax.devices(_platform(device))[0])
 
     def to_numpy(self, array: Array) -> Any:
         return np.asarray(array)

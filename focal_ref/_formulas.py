@@ -161,8 +161,8 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
             # For s << 0 the value is |s| + e (1 - gamma |s|) + O(e^2), which float64 cannot tell from |s| below -37.
             # Times alpha, |s| is often exactly half way between two narrow numbers: 0.75 |s| for one |s| in two.
             # A nudge of four units in the last place of float64 puts it on the side where it belongs.
-            side = where(gamma * -margin > one, below_one, above_one)
-            return c * where(margin < tie_margin, side, one)
+            nudged = where(gamma * -margin > one, c * below_one, c * above_one)
+            return where(margin < tie_margin, nudged, c)
 
     else:
 
@@ -213,6 +213,8 @@ class _SoftTerms(NamedTuple):
     reciprocal: Number
     other: Number
     mixed: Number
+    steep: Number
+    base: Number
     ratio: Number
     slope: Number
     k: Number
@@ -245,8 +247,10 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         reciprocal = 1.0 / (1.0 + e)
         side = where(logit >= 0.0, target, 1.0 - target)  # A
         other = where(logit >= 0.0, 1.0 - target, target)  # B
-        on_edge = other == 0.0
         mixed = side * e + other  # u = mixed / d
+        # Where e is most of it, mixed is e times a base near 1, which knows nothing of the error of e.
+        steep = other <= e
+        base = where(steep, side + other / where(steep & (e > 0.0), e, 1.0), mixed)
         # k = B - A as 1 - 2t, which is exact where it is small: 1 - t has been rounded, and B - A would be off by that.
         balance = 1.0 - 2.0 * target
         return _SoftTerms(
@@ -256,8 +260,10 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
             reciprocal=reciprocal,
             other=other,
             mixed=mixed,
-            # r = p q / u. On the edge B = 0, mixed is e itself and cancels against it before it can be 0 / 0.
-            ratio=where(on_edge, reciprocal, e * reciprocal / where(mixed > 0.0, mixed, 1.0)),
+            steep=steep,
+            base=base,
+            # r = p q / u, where e cancels before it can be 0 / 0.
+            ratio=where(steep, reciprocal / base, e * reciprocal / where(mixed > 0.0, mixed, 1.0)),
             # d ce / dx = p - t and k take the sign of the logit. Subtracted in this order, a vanishing slope of a hard
             # target keeps the sign of its limit.
             slope=-((side * e - other) * reciprocal),
@@ -273,20 +279,20 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         if exponent == 0.0:
             return lambda quantity: quantity
         if exponent in (1.0, 2.0):
-            u = x.mixed * x.reciprocal
+            # Off the edge, a division instead of a product with the reciprocal saves u a rounding, which counts twice.
+            u = where(x.other == 0.0, x.mixed * x.reciprocal, x.mixed / (1.0 + x.e))
             if exponent == 1.0:
                 return lambda quantity: u * quantity
             return lambda quantity: where(x.magnitude > far, u * (u * quantity), (u * u) * quantity)
-        # On the edge mixed^gamma is exp(-gamma |x|), whose exponent is carried in two parts as in the hard form;
-        # elsewhere mixed is at least B and a power is accurate.
+        # A power multiplies the error of its base by gamma. Where e is most of mixed, mixed^gamma is exp(-gamma |x|),
+        # whose exponent is carried in two parts as in the hard form, times (A + B / e)^gamma; on the edge that is 1.
         s = where(x.magnitude > far, far, x.magnitude)
         high, low = two_prod(where(gamma > far, far, gamma), s)
         assert power is not None
-        on_edge = x.other == 0.0
-        edge = exp(-high) * (1.0 - low)
-        rest = where(on_edge, edge, 1.0) * exp(-(gamma * x.log_d))
-        root = power(where(on_edge, 1.0, x.mixed), 0.5 * gamma)
-        return lambda quantity: root * (root * (rest * quantity))
+        huge = x.magnitude > far
+        powered = power(x.base, where(huge, 0.5 * gamma, gamma))
+        factor = where(x.steep, exp(-high) * (1.0 - low), 1.0) * exp(-(gamma * x.log_d)) * powered
+        return lambda quantity: where(huge, powered * (factor * quantity), factor * quantity)
 
     def value_and_gradient(logit: Number, target: Number, gamma: Number) -> tuple[Number, Number]:
         # d value / dx = u^gamma [gamma (u' / u) ce + ce'],  u' = p q (1 - 2t) = sign(x) p q (B - A)
@@ -297,8 +303,9 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         ce = cross_entropy(x, x.magnitude)
         if narrowed:
             # As in the hard form: for |x| >> 0 the value is B^gamma (B |x| + e (1 - gamma (B - A) |x|) + O(e^2)).
-            beside = where(gamma * x.k * x.magnitude > 1.0, *_BESIDE_ONE)
-            ce = ce * where((x.magnitude > -_TIE_MARGIN) & (x.other > 0.0), beside, 1.0)
+            below_one, above_one = _BESIDE_ONE
+            nudged = where(gamma * x.k * x.magnitude > 1.0, ce * below_one, ce * above_one)
+            ce = where((x.magnitude > -_TIE_MARGIN) & (x.other > 0.0), nudged, ce)
         # u^gamma may vanish where it meets an infinite cross entropy.
         value = where(ce > largest, ce, modulated(ce))
         return value, where(logit >= 0.0, gradient, -gradient)

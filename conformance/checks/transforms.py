@@ -44,11 +44,17 @@ def forward_mode(examiner: Examiner) -> None:
         return
     expected = (gradient.astype(np.float64) * tangent.astype(np.float64)).astype(gradient.dtype)
     normal = np.abs(expected.astype(np.float64)) > 2.0 ** (examiner.format.minimum_exponent + 4)
-    if examiner.claims("same_bits"):
+    if _has_same_bits(examiner):
         examiner.same_bits("tangent (1, -1, 2, 0.5)", "forward derivative", got[normal], expected[normal])
     else:
-        near = np.allclose(got.astype(np.float64), expected.astype(np.float64), rtol=1e-5, atol=1e-30)
+        tolerance = 64.0 * 2.0 ** (1 - examiner.format.precision)
+        near = np.allclose(got.astype(np.float64), expected.astype(np.float64), rtol=tolerance, atol=1e-30)
         examiner.true(near, "tangent (1, -1, 2, 0.5)", "forward derivative", str(expected[0]), got[0])
+
+
+def _has_same_bits(examiner: Examiner) -> bool:
+    """Float64 results are accurate, not correctly rounded: a transform may take another of the closed forms."""
+    return examiner.claims("same_bits") and examiner.dtype != "float64"
 
 
 def _same_as_direct(examiner: Examiner, transform: str, gamma: float) -> None:
@@ -65,7 +71,7 @@ def _same_as_direct(examiner: Examiner, transform: str, gamma: float) -> None:
     except Exception as error:  # a target may raise anything, and the run goes on
         examiner.raised("value and gradient", call, case, error)
         return
-    if examiner.claims("same_bits"):
+    if _has_same_bits(examiner):
         examiner.same_bits(case, "value", got_value, value, {"logit": logits})
         examiner.same_bits(case, "gradient", got_gradient, gradient, {"logit": logits})
         return

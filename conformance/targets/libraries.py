@@ -50,6 +50,19 @@ class Library(ABC):
         """The function's result, compiled if the variant says so."""
         return function(logits, targets, **keywords)
 
+    def as_inputs(self, keywords: dict[str, Any]) -> dict[str, Any]:
+        """Alpha and gamma as float64 arrays: inputs of one compilation, where each number would need one of its own.
+
+        Numbers out of range stay numbers, which are refused; arrays in a trace cannot be.
+        """
+        limits = {"alpha": 1.0, "gamma": float(np.finfo(np.float64).max)}
+        return {
+            name: self.native(np.float64(value))
+            if isinstance(value, float) and 0.0 <= value <= limits.get(name, -1.0)
+            else value
+            for name, value in keywords.items()
+        }
+
     @abstractmethod
     def value_and_gradient(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any], upstream: Array | None
@@ -76,7 +89,7 @@ class TorchLibrary(Library):
     def called(self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any]) -> Native:
         if self.variant != "compile":
             return function(logits, targets, **keywords)
-        return self._compiled(function)(logits, targets, **keywords)
+        return self._compiled(function)(logits, targets, **self.as_inputs(keywords))
 
     def second_derivative(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any]
@@ -114,9 +127,13 @@ class TorchLibrary(Library):
     def compiled(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any]
     ) -> tuple[Native, Native]:
-        """Value and gradient under torch.compile, without graph breaks."""
-        compiling = type(self)(self.name, self.device, "compile")
-        return compiling.value_and_gradient(function, logits, targets, keywords, None)
+        """Value and gradient under torch.compile, without graph breaks; numbers are constants of the graph."""
+        import torch
+
+        leaf = logits.detach().clone().requires_grad_()
+        result = self._compiled(function)(leaf, targets, **keywords)
+        (gradient,) = torch.autograd.grad(result, leaf, torch.ones_like(result))
+        return result.detach(), gradient
 
     def autocast(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any]
@@ -132,8 +149,8 @@ class TorchLibrary(Library):
         import torch
 
         if function not in _COMPILED:
-            # Hyper-parameters are constants of a graph, so every combination is a recompilation; past the limit torch
-            # would fall back to eager mode in silence.
+            # Formats and options are constants of a graph, so every combination is a recompilation; past the limit
+            # torch would fall back to eager mode in silence.
             torch._dynamo.config.recompile_limit = 4096
             torch._dynamo.config.accumulated_recompile_limit = 4096
             torch._dynamo.config.fail_on_recompile_limit_hit = True
@@ -157,17 +174,17 @@ class JaxLibrary(Library):
     def called(self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any]) -> Native:
         if self.variant != "jit":
             return function(logits, targets, **keywords)
-        constants, arrays = _constants(keywords)
+        constants, arrays = _constants(self.as_inputs(keywords))
         return _jitted(function, "value", constants)(logits, targets, arrays, None)
 
     def value_and_gradient(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any], upstream: Array | None
     ) -> tuple[Native, Native]:
         seed = None if upstream is None else self.native(upstream)
-        constants, arrays = _constants(keywords)
         if self.variant == "jit":
+            constants, arrays = _constants(self.as_inputs(keywords))
             return _jitted(function, "gradient", constants)(logits, targets, arrays, seed)  # type: ignore[no-any-return]
-        return _jax_gradient(function, constants, logits, targets, arrays, seed)
+        return _jax_gradient(function, (), logits, targets, keywords, seed)
 
     def second_derivative(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any]
