@@ -21,7 +21,6 @@ from focal_ref.conformance.requirements import Requirement
 from focal_ref.conformance.targets import Call, NotNative, Target
 from focal_ref.conformance.vectors import Group, VectorSet, load_vectors
 
-
 HUGE = 1e9
 """Where a bound that grows with gamma stops growing."""
 

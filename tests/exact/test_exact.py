@@ -59,9 +59,7 @@ def unrounded_numbers(quantity):
     with mp.workprec(400):
         return [
             mpmath.ldexp(mpf(float(high)) + mpf(float(low)), int(exponent))
-            for high, low, exponent in zip(
-                quantity.high.flat, quantity.low.flat, quantity.exponent.flat, strict=True
-            )
+            for high, low, exponent in zip(quantity.high.flat, quantity.low.flat, quantity.exponent.flat, strict=True)
         ]
 
 
@@ -78,9 +76,7 @@ def error_in_units(quantity, unit_exponent, expected):
     with mp.workprec(400):
         return max(
             float(abs(mpmath.ldexp(mpf(float(number)) - wanted, -int(unit))))
-            for number, unit, wanted in zip(
-                quantity.rounded(), unit_exponent, expected, strict=True
-            )
+            for number, unit, wanted in zip(quantity.rounded(), unit_exponent, expected, strict=True)
         )
 
 
@@ -91,8 +87,7 @@ def random_logits(generator, count, gamma):
         [
             generator.normal(0.0, 6.0, count - 3 * (count // 4)),
             generator.uniform(-60.0, vanishing, count // 4),
-            generator.choice([-1.0, 1.0], count // 4)
-            * 10.0 ** generator.uniform(-20, 2, count // 4),
+            generator.choice([-1.0, 1.0], count // 4) * 10.0 ** generator.uniform(-20, 2, count // 4),
             generator.uniform(0.97 * vanishing, 1.01 * vanishing, count // 4),
         ]
     )
@@ -185,9 +180,7 @@ def test_ties_of_the_saturated_loss_are_decided_by_what_lies_beyond_106_bits(gam
     # (1 - 0.25) |x| is half way between two float64 numbers for one x in four, and 1 - 0.3 itself
     # is; what decides is |x| exp(-|x|) or less.
     generator = np.random.default_rng(4)
-    logits = np.concatenate(
-        [generator.uniform(70.0, 76.0, 20), generator.uniform(76.0, 1500.0, 20)]
-    )
+    logits = np.concatenate([generator.uniform(70.0, 76.0, 20), generator.uniform(76.0, 1500.0, 20)])
     exact = evaluate(logits, np.zeros(40), alpha=alpha, gamma=gamma)
     for index, logit in enumerate(logits):
         # mpmath keeps the rest; it takes the bits of exp(-|x|) and those of the sum.
@@ -339,9 +332,7 @@ def test_alpha_and_gamma_broadcast_to_the_logits():
     alpha, gamma = np.array([[0.1], [0.5], [1.0]]), np.array([0.0, 0.5, 2.0, 1e5])
     together = evaluate(logits, targets, alpha=alpha, gamma=gamma)
     for row, column in np.ndindex(3, 4):
-        single = evaluate(
-            logits[row, column], targets[row, column], alpha=alpha[row, 0], gamma=gamma[column]
-        )
+        single = evaluate(logits[row, column], targets[row, column], alpha=alpha[row, 0], gamma=gamma[column])
         assert_same(single, (), together, (row, column))
 
 
@@ -373,9 +364,7 @@ def test_exchanging_the_classes_changes_the_sign_of_the_gradient_and_nothing_els
     one, other = evaluate(logits, targets), evaluate(-logits, 1.0 - targets)
     np.testing.assert_array_equal(one.value.rounded(), other.value.rounded())
     np.testing.assert_array_equal(one.gradient.rounded(), -other.gradient.rounded())
-    np.testing.assert_array_equal(
-        one.second_derivative.rounded(), other.second_derivative.rounded()
-    )
+    np.testing.assert_array_equal(one.second_derivative.rounded(), other.second_derivative.rounded())
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3), (1,), (2, 3)])

@@ -34,9 +34,7 @@ def test_documented_numbers_are_reproduced_in_the_way_they_were_printed(
         assert close(number.exact(10), number.base_10, 11)
 
 
-@pytest.mark.parametrize(
-    "number", [n for n in DOCUMENTED.numbers if n.erratum == 1], ids=lambda number: number.id
-)
+@pytest.mark.parametrize("number", [n for n in DOCUMENTED.numbers if n.erratum == 1], ids=lambda number: number.id)
 def test_the_base_10_numbers_are_no_natural_ones_and_were_cut(number: DocumentedNumber) -> None:
     assert number.base == 10
     assert not number.agrees(number.exact())
@@ -76,9 +74,7 @@ def test_all_eight_errata_are_listed() -> None:
 
 @pytest.mark.parametrize("gamma", [0.0, 0.25, 0.5, 1.0, 2.0, 5.0])
 @pytest.mark.parametrize("target", [0, 1])
-def test_at_zero_the_loss_and_its_derivatives_are_the_closed_expressions(
-    gamma: float, target: int
-) -> None:
+def test_at_zero_the_loss_and_its_derivatives_are_the_closed_expressions(gamma: float, target: int) -> None:
     with mp.workdps(80):
         ln2, g = mp.mpf(LN2), mp.mpf(gamma)
         factor = mp.mpf(2) ** -g
@@ -141,9 +137,7 @@ def test_the_gradient_of_a_target_of_one_half_vanishes_at_zero(gamma: float) -> 
     assert oracle.gradient(2.0**-40, 0.5, 0.25, gamma) > 0
 
 
-@pytest.mark.parametrize(
-    ("gamma", "root"), [(0.5, -4.018), (1, -3.098), (2, -2.790377480551759), (5, -2.939)]
-)
+@pytest.mark.parametrize(("gamma", "root"), [(0.5, -4.018), (1, -3.098), (2, -2.790377480551759), (5, -2.939)])
 def test_the_second_derivative_changes_sign_where_it_should(gamma: float, root: float) -> None:
     assert oracle.second_derivative(root - 1e-3, 1, None, gamma) < 0
     assert oracle.second_derivative(root + 1e-3, 1, None, gamma) > 0
@@ -158,9 +152,7 @@ def test_the_second_derivative_changes_sign_where_it_should(gamma: float, root: 
         ((0.0, 1, None, math.inf), "gamma must be finite"),
     ],
 )
-def test_arguments_out_of_range_are_refused(
-    arguments: tuple[float, float, float | None, float], message: str
-) -> None:
+def test_arguments_out_of_range_are_refused(arguments: tuple[float, float, float | None, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         oracle.loss(*arguments)
 

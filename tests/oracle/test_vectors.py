@@ -106,9 +106,7 @@ def test_the_set_holds_exactly_its_inputs(name: str, vector_sets: dict[str, Vect
 
 
 @every_set
-def test_expected_bits_lie_within_half_an_ulp_of_the_exact_result(
-    name: str, vector_sets: dict[str, VectorSet]
-) -> None:
+def test_expected_bits_lie_within_half_an_ulp_of_the_exact_result(name: str, vector_sets: dict[str, VectorSet]) -> None:
     for group in vector_sets[name].groups:
         for quantity in QUANTITIES:
             expected = group.arrays.expected[quantity]
