@@ -1,6 +1,7 @@
 """What an adapter is: everything that the public functions and the suite need to know of one library of arrays."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from focal_ref._parameters import Parameters
@@ -69,8 +70,22 @@ class Adapter(ABC):
     def check_supported(self, logits: Array, parameters: Parameters) -> None:
         """Raise for what this library cannot compute at the precision asked for."""
 
-    def check_out(self, logits: Array, out: tuple[Array, Array]) -> None:
-        """Raise for outputs that cannot be written, or that lie elsewhere than the logits."""
+    def check_constant(self, name: str, array: Array) -> None:
+        """Raise for an argument whose derivative the library would ask for."""
+
+    def check_same_device(self, name: str, array: Array, logits: Array) -> None:
+        """Raise for an argument that lies elsewhere than the logits."""
+
+    def check_out(self, inputs: list[Array], out: tuple[Array, Array]) -> None:
+        """Raise for outputs that cannot be written, that share memory, or that lie elsewhere than the logits."""
+
+    @staticmethod
+    def refuse_overlap(inputs: list[Any], out: tuple[Any, Any], shares_memory: Callable[[Any, Any], bool]) -> None:
+        """Raise if an output shares memory with the other or with an input; `inputs` begins with the logits."""
+        if shares_memory(out[0], out[1]) or any(shares_memory(array, inputs[0]) for array in out):
+            raise ValueError("out: got arrays that share memory with each other or with the logits")
+        if any(shares_memory(array, other) for array in out for other in inputs[1:]):
+            raise ValueError("out: got arrays that share memory with targets, alpha, gamma or weights")
 
     @abstractmethod
     def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:

@@ -40,34 +40,50 @@ class Loss(torch.autograd.Function):
         return Loss.apply(*_batched(info, in_dims, inputs)), 0
 
 
-class Total(torch.autograd.Function):
-    """`Loss` summed over all but the first dimensions, in float64; the last argument counts these."""
+class Terms(torch.autograd.Function):
+    """`Loss` in float64, unrounded, for a sum to follow."""
 
     @staticmethod
-    def forward(logits, targets, alpha, gamma, weights, encoding, precision, batch_dimensions):
-        return compute.total(logits, targets, alpha, gamma, weights, encoding, precision, batch_dimensions)
+    def forward(logits, targets, alpha, gamma, weights, encoding, precision):
+        return compute.loss(logits, targets, alpha, gamma, weights, encoding, precision, torch.float64)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _save(ctx, inputs[:-1])
-        ctx.batch_dimensions = inputs[-1]
+        _save(ctx, inputs)
 
     @staticmethod
     def backward(ctx, upstream):
         arguments = _saved(ctx)
-        logits = arguments[0]
-        upstream = upstream.reshape(upstream.shape + (1,) * (logits.ndim - upstream.ndim))
-        return Gradient.apply(*arguments, upstream, logits.dtype), *(None,) * 7
+        return Gradient.apply(*arguments, upstream, arguments[0].dtype), *(None,) * 6
 
     @staticmethod
     def jvp(ctx, tangent, *_):
-        arguments = _saved(ctx)
-        terms = Gradient.apply(*arguments, tangent, torch.float64)
-        return terms.sum(tuple(range(ctx.batch_dimensions, terms.ndim))) if terms.ndim else terms
+        return Gradient.apply(*_saved(ctx), tangent, torch.float64)
 
     @staticmethod
     def vmap(info, in_dims, *inputs):
-        return Total.apply(*_batched(info, in_dims[:-1], inputs[:-1]), inputs[-1] + 1), 0
+        return Terms.apply(*_batched(info, in_dims, inputs)), 0
+
+
+class Total(torch.autograd.Function):
+    """The sum of `Terms` without the terms: nothing of the size of the logits is kept."""
+
+    @staticmethod
+    def forward(logits, targets, alpha, gamma, weights, encoding, precision):
+        return compute.total(logits, targets, alpha, gamma, weights, encoding, precision)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _save(ctx, inputs)
+
+    @staticmethod
+    def backward(ctx, upstream):
+        arguments = _saved(ctx)
+        return Gradient.apply(*arguments, upstream, arguments[0].dtype), *(None,) * 6
+
+    @staticmethod
+    def jvp(ctx, tangent, *_):
+        return Gradient.apply(*_saved(ctx), tangent, torch.float64).sum()
 
 
 class Gradient(torch.autograd.Function):

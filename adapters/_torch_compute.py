@@ -73,15 +73,24 @@ def value_and_gradient(
 
 
 def loss(
-    logits: Tensor, targets: Tensor, alpha: Any, gamma: Any, weights: Any, encoding: Any, precision: Any
+    logits: Tensor,
+    targets: Tensor,
+    alpha: Any,
+    gamma: Any,
+    weights: Any,
+    encoding: Any,
+    precision: Any,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Value of each element, in the logits' dtype."""
+    """Value of each element, in the logits' dtype or, unrounded, in float64."""
     parameters = Parameters(alpha, gamma, weights, encoding, precision)
     if logits.device.type != "cpu":
-        return FORMULAS.loss(logits, targets, parameters)
+        if dtype is None:
+            return FORMULAS.loss(logits, targets, parameters)
+        return FORMULAS.unrounded(logits, targets, parameters).value.to(dtype)
     from focal_ref._kernels.host import elementwise
 
-    value = _empty(logits)
+    value = _empty(logits, dtype)
     elementwise(*_host(logits, targets, parameters), value=numpy_view(value))
     return value
 
@@ -140,17 +149,8 @@ def total(
     weights: Any,
     encoding: Any,
     precision: Any,
-    batch_dimensions: int = 0,
 ) -> Tensor:
-    """Sum of the unrounded values over all but the first `batch_dimensions` dimensions, in float64."""
-    if batch_dimensions:
-        rows = []
-        for index in range(logits.shape[0]):
-            row_alpha, row_gamma, row_weights = (_row(array, index, logits) for array in (alpha, gamma, weights))
-            row = logits[index], targets[index], row_alpha, row_gamma, row_weights
-            rows.append(total(*row, encoding, precision, batch_dimensions - 1))
-        shape = logits.shape[:batch_dimensions]
-        return torch.stack(rows) if rows else torch.zeros(shape, dtype=torch.float64, device=logits.device)
+    """Sum of the unrounded values, in float64."""
     parameters = Parameters(alpha, gamma, weights, encoding, precision)
     if logits.device.type != "cpu":
         terms = FORMULAS.unrounded(logits, targets, parameters).value
@@ -158,13 +158,6 @@ def total(
     from focal_ref._kernels.host import total as host_total
 
     return torch.tensor(host_total(*_host(logits, targets, parameters)), dtype=torch.float64)
-
-
-def _row(array: Any, index: int, logits: Tensor) -> Any:
-    """The part of a broadcast parameter that belongs to one entry of the first dimension of the logits."""
-    if not isinstance(array, Tensor) or array.ndim < logits.ndim:
-        return array
-    return array[index if array.shape[0] > 1 else 0]
 
 
 def _host(logits: Tensor, targets: Tensor, parameters: Parameters) -> tuple[Any, Any, Parameters]:

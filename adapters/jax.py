@@ -118,6 +118,7 @@ def _split(
     logits: Array, targets: Array, parameters: Parameters, normalizer: Any
 ) -> tuple[Options, Array, dict[str, Array]]:
     """Separate what is constant to tracing from the arrays."""
+    normalizer = float(normalizer) if isinstance(normalizer, int) else normalizer
     named = {"alpha": parameters.alpha, "gamma": parameters.gamma, "normalizer": normalizer}
     numbers = {name: value if isinstance(value, float) else None for name, value in named.items()}
     arrays = {name: value for name, value in named.items() if value is not None and not isinstance(value, float)}
@@ -155,9 +156,12 @@ def _compiled(quantity: str, options: Options, logits: Array, arrays: dict[str, 
         precision=options.precision,
     )
     normalizer = arrays.get("normalizer")
+    if normalizer is not None:
+        normalizer = normalizer.astype(jnp.float64)
+        normalizer = jnp.where((normalizer > 0) & jnp.isfinite(normalizer), normalizer, jnp.nan)
 
     def normalized(wide: Array) -> Array:
-        return wide if normalizer is None else wide.astype(jnp.float64) / normalizer.astype(jnp.float64)
+        return wide if normalizer is None else wide.astype(jnp.float64) / normalizer
 
     dtype = options.dtype
     if quantity == "second":

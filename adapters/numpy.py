@@ -37,11 +37,10 @@ class NumpyAdapter(Adapter):
     def version(self) -> str:
         return np.__version__
 
-    def check_out(self, logits: Array, out: tuple[Array, Array]) -> None:
+    def check_out(self, inputs: list[Array], out: tuple[Array, Array]) -> None:
         if not all(array.flags.writeable for array in out):
             raise ValueError("out: got a read-only array; both arrays are written to")
-        if np.shares_memory(out[0], out[1]) or any(np.shares_memory(array, logits) for array in out):
-            raise ValueError("out: got arrays that share memory with each other or with the logits")
+        self.refuse_overlap(inputs, out, np.shares_memory)
 
     def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
         from focal_ref._kernels.host import elementwise

@@ -7,13 +7,14 @@ backward and the transforms of `torch.func`. Under `torch.compile` and `torch.ex
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from focal_ref._parameters import Parameters
 from focal_ref.adapters import _torch_compute as compute
 from focal_ref.adapters import _torch_operators as operators
 from focal_ref.adapters._base import Adapter, Unavailable
-from focal_ref.adapters._torch_autograd import Loss, Total
+from focal_ref.adapters._torch_autograd import Loss, Terms, Total
 
 Array = Any
 
@@ -30,11 +31,8 @@ class TorchAdapter(Adapter):
     def is_host(self, array: Array) -> bool:
         if torch.compiler.is_compiling() or array.device.type != "cpu":
             return False
-        # A tensor inside vmap or grad stands for values that are not there; a fake tensor has none.
-        return not torch._C._functorch.is_functorch_wrapped_tensor(array) and type(array) in (
-            torch.Tensor,
-            torch.nn.Parameter,
-        )
+        # Inside the transforms of torch.func no tensor can be read, and a fake tensor has no values.
+        return not _inside_transform() and type(array) in (torch.Tensor, torch.nn.Parameter)
 
     def asarray(self, array: Any, *, like: Array | None = None, device: str | None = None) -> Array:
         return compute.tensor_from_numpy(array).to(device if like is None else like.device)
@@ -61,22 +59,33 @@ class TorchAdapter(Adapter):
     def check_supported(self, logits: Array, parameters: Parameters) -> None:
         if logits.device.type == "mps":
             raise TypeError("logits: on device 'mps', which has no float64; move them to the CPU or to CUDA")
-        for name in ("alpha", "gamma", "weights"):
-            array = getattr(parameters, name)
-            if isinstance(array, torch.Tensor) and array.requires_grad:
-                raise TypeError(
-                    f"{name}: got a tensor that requires grad; the loss is differentiable in the logits alone, "
-                    f"pass {name}.detach()"
-                )
 
-    def check_out(self, logits: Array, out: tuple[Array, Array]) -> None:
+    def check_constant(self, name: str, array: Array) -> None:
+        if array.requires_grad:
+            raise TypeError(
+                f"{name}: got a tensor that requires grad; the loss is differentiable in the logits alone, "
+                f"pass {name}.detach()"
+            )
+
+    def check_same_device(self, name: str, array: Array, logits: Array) -> None:
+        # A number in a tensor of its own is read where it lies, as everywhere in PyTorch.
+        if array.device != logits.device and not (array.ndim == 0 and array.device.type == "cpu"):
+            raise ValueError(f"{name}: got device {str(array.device)!r}; logits lie on {str(logits.device)!r}")
+
+    def check_out(self, inputs: list[Array], out: tuple[Array, Array]) -> None:
+        logits = inputs[0]
         if any(array.device != logits.device for array in out):
             raise ValueError(f"out: got devices {[str(array.device) for array in out]}; logits lie on {logits.device}")
         if any(array.requires_grad for array in out):
             raise ValueError("out: got a tensor that requires grad; it is written to, pass a plain tensor")
-        starts = {array.untyped_storage().data_ptr() for array in (*out, logits)}
-        if logits.numel() and len(starts) < 3:
-            raise ValueError("out: got arrays that share memory with each other or with the logits")
+        if any(
+            stride == 0 and size > 1 for array in out for stride, size in zip(array.stride(), array.shape, strict=True)
+        ):
+            raise ValueError("out: got an expanded tensor, whose elements share memory; pass a plain one")
+        if not torch.compiler.is_compiling() and logits.device.type == "cpu" and not _inside_transform():
+            views = tuple(compute.numpy_view(array) for array in out)
+            arrays = [compute.numpy_view(array) for array in inputs]
+            self.refuse_overlap(arrays, (views[0], views[1]), np.shares_memory)
 
     def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
         arguments = _arguments(logits, targets, parameters)
@@ -88,8 +97,14 @@ class TorchAdapter(Adapter):
         arguments = _arguments(logits, targets, parameters)
         if torch.compiler.is_compiling():
             result = operators.total(logits, *_as_tensors(*arguments))
+        elif _inside_transform():
+            # Batching and nested derivatives are left to the elementwise rules, and the sum to torch.
+            result = Terms.apply(logits, *arguments).sum()
         else:
-            result = Total.apply(logits, *arguments, 0)
+            result = Total.apply(logits, *arguments)
+        if isinstance(normalizer, torch.Tensor):
+            in_range = (normalizer > 0) & torch.isfinite(normalizer)
+            normalizer = torch.where(in_range, normalizer.to(torch.float64), torch.nan)
         if normalizer is not None:
             result = result / normalizer
         return result.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
@@ -106,12 +121,12 @@ class TorchAdapter(Adapter):
         return out[0].copy_(value), out[1].copy_(gradient)
 
 
+def _inside_transform() -> bool:
+    """Whether a transform of torch.func is at work, inside which tensors are stand-ins."""
+    return torch._C._are_functorch_transforms_active()
+
+
 def _arguments(logits: Array, targets: Array, parameters: Parameters) -> tuple[Any, ...]:
-    if isinstance(targets, torch.Tensor) and targets.requires_grad:
-        raise TypeError(
-            "targets: got a tensor that requires grad; the loss is differentiable in the logits alone, "
-            "pass targets.detach()"
-        )
     return (
         targets,
         parameters.alpha,

@@ -69,18 +69,21 @@ def check_reduction(adapter: Adapter, reduction: Any, normalizer: Any) -> Any:
             f"normalizer: got {normalizer!r} with reduction={reduction!r}; it divides the sum, so pass reduction='sum'"
         )
     if _is_real(normalizer):
-        value = float(normalizer)
+        value = _as_float(normalizer)
         if not 0.0 < value < math.inf:
             raise ValueError(
                 f"normalizer: got {normalizer!r}; it is finite and > 0. "
                 "Where no anchor is positive, pass max(1, number of positives)"
             )
         return value
-    if tuple(getattr(normalizer, "shape", (None,))) == ():
-        if not adapter.owns(type(normalizer)):
+    if isinstance(normalizer, (np.ndarray, np.generic)):
+        real = normalizer.shape == () and normalizer.dtype.kind in "iuf"
+        if real:
             return check_reduction(adapter, reduction, float(normalizer))
+    elif adapter.owns(type(normalizer)) and tuple(normalizer.shape) == ():
+        adapter.check_constant("normalizer", normalizer)
         if adapter.is_host(normalizer):
-            check_reduction(adapter, reduction, float(normalizer))
+            check_reduction(adapter, reduction, float(adapter.to_numpy(normalizer)))
         return normalizer
     raise TypeError(f"normalizer: got {_describe(normalizer)}; it is a number or an array of shape ()")
 
@@ -99,7 +102,7 @@ def _check_targets(adapter: Adapter, logits: Any, targets: Any, encoding: str) -
             f"targets: got shape {shape}, logits have shape {expected}; they must be equal, nothing is broadcast"
         )
     dtype = adapter.dtype_name(targets)
-    if "complex" in dtype:
+    if not _holds_numbers(dtype):
         raise TypeError(f"targets: got dtype {dtype}; allowed are bool, integers and real floats")
     if encoding == "signed" and (dtype == "bool" or dtype.startswith("uint")):
         raise TypeError(f"targets: got dtype {dtype} with encoding='signed'; it takes -1 and +1 as integers or floats")
@@ -133,7 +136,7 @@ def _number_or_array(adapter: Adapter, name: str, value: Any, logits: Any) -> An
     }
     low, high = limits[name]
     if _is_real(value):
-        number = float(value)
+        number = _as_float(value)
         if not (low <= number <= high and number < math.inf):
             raise ValueError(f"{name}: got {value!r}; it is {allowed[name]}")
         return number
@@ -146,7 +149,10 @@ def _number_or_array(adapter: Adapter, name: str, value: Any, logits: Any) -> An
 
 def _weights(adapter: Adapter, weights: Any, logits: Any) -> Any:
     if _is_real(weights):
-        weights = np.float64(weights)
+        number = _as_float(weights)
+        if not 0.0 <= number < math.inf:
+            raise ValueError(f"weights: got {weights!r}; it is finite and >= 0")
+        weights = np.float64(number)
     array = _float_array(adapter, "weights", weights, logits)
     if adapter.is_host(array):
         values = adapter.to_numpy(array)
@@ -158,7 +164,7 @@ def _float_array(adapter: Adapter, name: str, value: Any, logits: Any) -> Any:
     """An array of a real dtype, as floating-point, that broadcasts to the logits' shape."""
     array = _as_array(adapter, name, value, logits)
     dtype = adapter.dtype_name(array)
-    if "complex" in dtype:
+    if not _holds_numbers(dtype):
         raise TypeError(f"{name}: got dtype {dtype}; it is a real number or an array of real numbers")
     shape, expected = tuple(array.shape), tuple(logits.shape)
     fits = len(shape) <= len(expected) and all(
@@ -172,10 +178,15 @@ def _float_array(adapter: Adapter, name: str, value: Any, logits: Any) -> Any:
 def _as_array(adapter: Adapter, name: str, value: Any, logits: Any) -> Any:
     """The value as an array of the logits' library; NumPy arrays and sequences of numbers are converted."""
     if adapter.owns(type(value)):
+        adapter.check_constant(name, value)
+        adapter.check_same_device(name, value, logits)
         return value
     if not isinstance(value, (np.ndarray, np.generic, list, tuple, bool, int, float)):
         raise TypeError(f"{name}: got {_describe(value)}; logits are {_describe(logits)}, so pass one of these")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: got {_describe(value)} with rows of unequal length; pass an array") from error
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise TypeError(f"{name}: got {_describe(value)}; it holds real numbers")
     return adapter.asarray(array, like=logits)
@@ -188,6 +199,18 @@ def _raise_at_first(name: str, values: Any, valid: Any, allowed: str) -> None:
     where = tuple(int(index) for index in position)
     place = f" at position {where}" if where else ""
     raise ValueError(f"{name}: got {float(values[position])!r}{place}; it is {allowed}")
+
+
+def _holds_numbers(dtype: str) -> bool:
+    return dtype == "bool" or dtype.startswith(("int", "uint", "float", "bfloat"))
+
+
+def _as_float(value: Any) -> float:
+    """A real number as a float; an integer beyond its range is infinite, hence out of every range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _is_real(value: Any) -> bool:

@@ -279,11 +279,15 @@ def soft_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         if exponent == 0.0:
             return lambda quantity: quantity
         if exponent in (1.0, 2.0):
-            # Off the edge, a division instead of a product with the reciprocal saves u a rounding, which counts twice.
-            u = where(x.other == 0.0, x.mixed * x.reciprocal, x.mixed / (1.0 + x.e))
+            # A hard target takes the hard form's product. Off the edges there are more roundings in u, and its square
+            # doubles them; there, exp(-2|x|) has one where e^2 has two.
+            hard = (x.other == 0.0) | (x.other == 1.0)
+            u = where(hard, x.mixed * x.reciprocal, x.mixed / (1.0 + x.e))
             if exponent == 1.0:
                 return lambda quantity: u * quantity
-            return lambda quantity: where(x.magnitude > far, u * (u * quantity), (u * u) * quantity)
+            accurate = where(x.steep, exp(-2.0 * x.magnitude), 1.0) * (x.base * x.base) * exp(-2.0 * x.log_d)
+            square = where(hard, u * u, accurate)
+            return lambda quantity: where(x.magnitude > far, u * (u * quantity), square * quantity)
         # A power multiplies the error of its base by gamma. Where e is most of mixed, mixed^gamma is exp(-gamma |x|),
         # whose exponent is carried in two parts as in the hard form, times (A + B / e)^gamma; on the edge that is 1.
         s = where(x.magnitude > far, far, x.magnitude)

@@ -116,11 +116,11 @@ def loss(
     if reduction == "none":
         return adapter.loss(logits, targets, parameters)
     if reduction == "mean":
-        # Empty input has mean zero, like its sum.
+        # Empty input has mean zero, like its sum. Lengths may be symbols of a compiler, so that nothing converts them.
         size = 1
         for length in logits.shape:
             size *= length
-        normalizer = float(max(size, 1))
+        normalizer = max(size, 1)
     return adapter.total(logits, targets, parameters, normalizer)
 
 
@@ -192,11 +192,11 @@ def value_and_grad(
         precision=precision,
     )
     if out is not None:
-        _check_out(adapter, logits, out)
+        _check_out(adapter, logits, out, [targets, parameters.alpha, parameters.gamma, parameters.weights])
     return adapter.value_and_grad(logits, targets, parameters, out)
 
 
-def _check_out(adapter: Any, logits: Array, out: Any) -> None:
+def _check_out(adapter: Any, logits: Array, out: Any, others: list[Any]) -> None:
     if not adapter.writable:
         raise TypeError(f"out: {adapter.name} arrays are immutable; leave out= away and use what is returned")
     if not (isinstance(out, tuple) and len(out) == 2):
@@ -209,4 +209,5 @@ def _check_out(adapter: Any, logits: Array, out: Any) -> None:
                 f"out: got shape {tuple(array.shape)} and dtype {adapter.dtype_name(array)}; logits have "
                 f"shape {tuple(logits.shape)} and dtype {adapter.dtype_name(logits)}"
             )
-    adapter.check_out(logits, out)
+    inputs = [logits, *(array for array in others if array is not None and not isinstance(array, float))]
+    adapter.check_out(inputs, out)

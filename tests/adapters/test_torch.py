@@ -254,16 +254,6 @@ def test_first_and_second_derivatives_agree_with_finite_differences_in_both_mode
     assert torch.autograd.gradgradcheck(function, (logits,), check_fwd_over_rev=True)
 
 
-@pytest.mark.parametrize("reduction", ["none", "sum"])
-def test_several_upstream_gradients_at_once_give_the_gradient_of_each(reduction):
-    leaf, targets = torch.linspace(-3, 3, 4, dtype=torch.float64, requires_grad=True), torch.arange(4) % 2
-    value = loss(leaf, targets, reduction=reduction)
-    upstream = torch.linspace(-1, 1, 3 * value.numel(), dtype=torch.float64).reshape(3, *value.shape)
-    each = torch.stack([torch.autograd.grad(value, leaf, one, retain_graph=True)[0] for one in upstream])
-    (found,) = torch.autograd.grad(value, leaf, upstream, is_grads_batched=True)
-    assert torch.equal(found, each)
-
-
 @forward_mode
 def test_the_functional_transforms_give_the_closed_forms(targets_of):
     logits, targets = some_logits("float64", 40)[28:], targets_of(40)[28:]
@@ -554,7 +544,7 @@ def test_training_lowers_the_loss():
         value = head(features, targets)
         value.backward()
         optimizer.step()
-        values.append(float(value))
+        values.append(float(value.detach()))
     assert values[-1] < 0.6 * values[0]
 
 

@@ -320,7 +320,8 @@ def test_a_normalizer_without_dimensions_that_is_no_real_number_is_refused_by_na
 
 
 def test_torch_tensors_are_refused_beside_numpy_logits():
-    torch = pytest.importorskip("torch")
+    import torch
+
     text = "{}: got torch.Tensor; logits are numpy.ndarray, so pass one of these"
     assert refusal(TypeError, loss, LOGITS, torch.ones(2, 3)) == text.format("targets")
     for name in ALLOWED:
@@ -328,7 +329,9 @@ def test_torch_tensors_are_refused_beside_numpy_logits():
 
 
 def test_jax_arrays_are_refused_beside_torch_logits():
-    torch, jnp = pytest.importorskip("torch"), pytest.importorskip("jax.numpy")
+    import jax.numpy as jnp
+    import torch
+
     array = jnp.ones(3)
     kind = f"{type(array).__module__}.{type(array).__qualname__}"
     assert refusal(TypeError, loss, torch.zeros(3), array) == (
@@ -341,7 +344,8 @@ def test_jax_arrays_are_refused_beside_torch_logits():
 
 @both_functions
 def test_torch_refuses_in_the_same_words(function):
-    torch = pytest.importorskip("torch")
+    import torch
+
     logits, targets = torch.zeros(2, 3), torch.ones(2, 3)
     assert refusal(TypeError, function, logits.int(), targets) == (
         "logits: got dtype int32; allowed are float16, bfloat16, float32, float64"
@@ -366,7 +370,8 @@ def test_torch_refuses_in_the_same_words(function):
 
 
 def test_torch_refuses_a_normalizer_in_the_same_words():
-    torch = pytest.importorskip("torch")
+    import torch
+
     logits, targets = torch.zeros(3), torch.ones(3)
     assert refusal(ValueError, loss, logits, targets, reduction="sum", normalizer=torch.tensor(0)) == (
         f"normalizer: got 0.0; {NORMALIZER}"
@@ -378,7 +383,8 @@ def test_torch_refuses_a_normalizer_in_the_same_words():
 
 @pytest.mark.parametrize("name", ["targets", *ALLOWED])
 def test_a_tensor_on_another_device_than_the_logits_is_refused_by_name(name):
-    torch = pytest.importorskip("torch")
+    import torch
+
     settings = {"targets": torch.ones(3), name: torch.ones(3, device="meta")}
     targets = settings.pop("targets")
     with pytest.raises((TypeError, ValueError), match=rf"^{name}: .*meta"):
@@ -387,7 +393,8 @@ def test_a_tensor_on_another_device_than_the_logits_is_refused_by_name(name):
 
 @both_functions
 def test_jax_refuses_shapes_dtypes_and_numbers_in_the_same_words(function):
-    jnp = pytest.importorskip("jax.numpy")
+    import jax.numpy as jnp
+
     logits, targets = jnp.zeros((2, 3)), jnp.ones((2, 3))
     assert refusal(TypeError, function, logits.astype(jnp.int32), targets) == (
         "logits: got dtype int32; allowed are float16, bfloat16, float32, float64"

@@ -263,7 +263,8 @@ def test_nothing_is_written_into_one_array_when_the_other_one_is_bad():
 
 
 def test_jax_arrays_cannot_be_written_to():
-    jnp = pytest.importorskip("jax.numpy")
+    import jax.numpy as jnp
+
     logits = jnp.zeros(3)
     text = "out: jax arrays are immutable; leave out= away and use what is returned"
     assert refusal(TypeError, logits, jnp.ones(3), out=(logits, logits)) == text
@@ -273,7 +274,8 @@ def test_jax_arrays_cannot_be_written_to():
 
 
 def test_torch_writes_out_and_returns_it():
-    torch = pytest.importorskip("torch")
+    import torch
+
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
         logits, targets = torch.linspace(-9, 9, 35, dtype=dtype).reshape(5, 7), torch.arange(35).reshape(5, 7) % 2
         value, gradient = value_and_grad(logits, targets)
@@ -289,7 +291,8 @@ def test_torch_writes_out_and_returns_it():
 
 
 def test_torch_writes_into_two_parts_of_one_buffer():
-    torch = pytest.importorskip("torch")
+    import torch
+
     logits, targets = torch.linspace(-9, 9, 7), torch.arange(7) % 2
     buffer = torch.empty(2, 7)
     value_and_grad(logits, targets, out=(buffer[0], buffer[1]))
@@ -297,7 +300,8 @@ def test_torch_writes_into_two_parts_of_one_buffer():
 
 
 def test_torch_refuses_out_that_requires_grad_overlaps_or_is_no_tensor():
-    torch = pytest.importorskip("torch")
+    import torch
+
     logits, targets, array = torch.zeros(3), torch.ones(3), torch.empty(3)
     leaf = torch.empty(3, requires_grad=True)
     assert refusal(ValueError, logits, targets, out=(array, leaf)) == (
@@ -320,6 +324,7 @@ def test_torch_refuses_out_that_requires_grad_overlaps_or_is_no_tensor():
 
 
 def test_torch_refuses_out_whose_elements_share_one_place():
-    torch = pytest.importorskip("torch")
+    import torch
+
     expanded = torch.empty(1).expand(3)
     assert refusal(ValueError, torch.zeros(3), torch.ones(3), out=(torch.empty(3), expanded)).startswith("out: ")
