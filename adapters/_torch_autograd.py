@@ -15,58 +15,36 @@ Tensor = torch.Tensor
 
 
 class Loss(torch.autograd.Function):
-    """``Loss.apply(logits, targets, alpha, gamma, weights, encoding, precision)``: value of each element."""
+    """``Loss.apply(logits, targets, alpha, gamma, weights, encoding, precision, dtype)``: value of each element.
+
+    In the logits' dtype, or unrounded in float64 for a sum to follow.
+    """
 
     @staticmethod
-    def forward(logits, targets, alpha, gamma, weights, encoding, precision):
-        return compute.loss(logits, targets, alpha, gamma, weights, encoding, precision)
+    def forward(logits, targets, alpha, gamma, weights, encoding, precision, dtype):
+        return compute.loss(logits, targets, alpha, gamma, weights, encoding, precision, dtype)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _save(ctx, inputs)
+        *arguments, ctx.dtype = inputs
+        _save(ctx, arguments)
 
     @staticmethod
     def backward(ctx, upstream):
         arguments = _saved(ctx)
-        return Gradient.apply(*arguments, upstream, arguments[0].dtype), *(None,) * 6
+        return Gradient.apply(*arguments, upstream, arguments[0].dtype), *(None,) * 7
 
     @staticmethod
     def jvp(ctx, tangent, *_):
-        arguments = _saved(ctx)
-        return Gradient.apply(*arguments, tangent, arguments[0].dtype)
+        return Gradient.apply(*_saved(ctx), tangent, ctx.dtype)
 
     @staticmethod
     def vmap(info, in_dims, *inputs):
         return Loss.apply(*_batched(info, in_dims, inputs)), 0
 
 
-class Terms(torch.autograd.Function):
-    """`Loss` in float64, unrounded, for a sum to follow."""
-
-    @staticmethod
-    def forward(logits, targets, alpha, gamma, weights, encoding, precision):
-        return compute.loss(logits, targets, alpha, gamma, weights, encoding, precision, torch.float64)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        _save(ctx, inputs)
-
-    @staticmethod
-    def backward(ctx, upstream):
-        arguments = _saved(ctx)
-        return Gradient.apply(*arguments, upstream, arguments[0].dtype), *(None,) * 6
-
-    @staticmethod
-    def jvp(ctx, tangent, *_):
-        return Gradient.apply(*_saved(ctx), tangent, torch.float64)
-
-    @staticmethod
-    def vmap(info, in_dims, *inputs):
-        return Terms.apply(*_batched(info, in_dims, inputs)), 0
-
-
 class Total(torch.autograd.Function):
-    """The sum of `Terms` without the terms: nothing of the size of the logits is kept."""
+    """The sum of unrounded losses without the terms: nothing of the size of the logits is kept."""
 
     @staticmethod
     def forward(logits, targets, alpha, gamma, weights, encoding, precision):

@@ -80,12 +80,12 @@ def loss(
     weights: Any,
     encoding: Any,
     precision: Any,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype,
 ) -> Tensor:
     """Value of each element, in the logits' dtype or, unrounded, in float64."""
     parameters = Parameters(alpha, gamma, weights, encoding, precision)
     if logits.device.type != "cpu":
-        if dtype is None:
+        if dtype == logits.dtype:
             return FORMULAS.loss(logits, targets, parameters)
         return FORMULAS.unrounded(logits, targets, parameters).value.to(dtype)
     from focal_ref._kernels.host import elementwise

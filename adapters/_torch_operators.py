@@ -23,7 +23,8 @@ def loss(
     precision: str,
 ) -> Tensor:
     """Value of each element."""
-    return compute.loss(logits, targets, _number(alpha), _number(gamma), weights, encoding, precision)
+    arguments = targets, _number(alpha), _number(gamma), weights, encoding, precision
+    return compute.loss(logits, *arguments, logits.dtype)
 
 
 @torch.library.custom_op("focal_ref::total", mutates_args=())

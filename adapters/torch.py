@@ -14,7 +14,7 @@ from focal_ref._parameters import Parameters
 from focal_ref.adapters import _torch_compute as compute
 from focal_ref.adapters import _torch_operators as operators
 from focal_ref.adapters._base import Adapter, Unavailable
-from focal_ref.adapters._torch_autograd import Loss, Terms, Total
+from focal_ref.adapters._torch_autograd import Loss, Total
 
 Array = Any
 
@@ -91,7 +91,7 @@ class TorchAdapter(Adapter):
         arguments = _arguments(logits, targets, parameters)
         if torch.compiler.is_compiling():
             return operators.loss(logits, *_as_tensors(*arguments))
-        return Loss.apply(logits, *arguments)
+        return Loss.apply(logits, *arguments, logits.dtype)
 
     def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
         arguments = _arguments(logits, targets, parameters)
@@ -99,7 +99,7 @@ class TorchAdapter(Adapter):
             result = operators.total(logits, *_as_tensors(*arguments))
         elif _inside_transform():
             # Batching and nested derivatives are left to the elementwise rules, and the sum to torch.
-            result = Terms.apply(logits, *arguments).sum()
+            result = Loss.apply(logits, *arguments, torch.float64).sum()
         else:
             result = Total.apply(logits, *arguments)
         if isinstance(normalizer, torch.Tensor):

@@ -2,7 +2,7 @@
 
 import math
 from functools import cache, partial
-from itertools import pairwise
+from itertools import pairwise, product
 
 import ml_dtypes
 import numba
@@ -249,11 +249,13 @@ LAYOUTS = {
 }
 
 
-@every_dtype
-@pytest.mark.parametrize("layout", LAYOUTS)
+def has_layout(dtype, layout):
+    """Tell whether NumPy has such arrays: ml_dtypes' bfloat16 comes in native byte order only."""
+    return (dtype, layout) != ("bfloat16", "other byte order")
+
+
+@pytest.mark.parametrize(("dtype", "layout"), [pair for pair in product(DTYPES, LAYOUTS) if has_layout(*pair)])
 def test_the_layout_of_logits_and_targets_does_not_matter(dtype, layout):
-    if dtype == "bfloat16" and layout == "other byte order":
-        pytest.skip("ml_dtypes has bfloat16 in native byte order only")
     logits = some_logits(dtype, 300 * 301).reshape(300, 301)
     targets = some_targets(logits.size).astype(np.int32).reshape(logits.shape)
     expected = through_host(logits, targets, alpha=0.3, gamma=1.5)
@@ -264,11 +266,11 @@ def test_the_layout_of_logits_and_targets_does_not_matter(dtype, layout):
         assert same_bits(found, wanted)
 
 
-@every_dtype
-@pytest.mark.parametrize("layout", ["every other element", "reversed", "transposed", "unaligned", "other byte order"])
+WRITABLE = ("every other element", "reversed", "transposed", "unaligned", "other byte order")
+
+
+@pytest.mark.parametrize(("dtype", "layout"), [pair for pair in product(DTYPES, WRITABLE) if has_layout(*pair)])
 def test_results_are_written_into_outputs_of_any_layout(dtype, layout):
-    if dtype == "bfloat16" and layout == "other byte order":
-        pytest.skip("ml_dtypes has bfloat16 in native byte order only")
     logits = some_logits(dtype, 50 * 51).reshape(50, 51)
     targets = some_targets(logits.size).reshape(logits.shape)
     value, gradient = (LAYOUTS[layout](np.zeros_like(logits)) for _ in range(2))
