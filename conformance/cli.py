@@ -4,17 +4,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from focal_ref.conformance.gate import ExitCode
+USAGE = 4
+"""`focal_ref.conformance.gate.ExitCode.USAGE`, where the gate cannot be imported."""
 
 
 def main() -> None:
     """Entry point of the command ``focal-ref``."""
     try:
-        import click  # noqa: F401  (an extra, and what the commands are built with)
-        import pytest  # noqa: F401  (an extra, and what runs the suite)
+        # The suite is an extra; each of these needs a part of it.
+        import click  # noqa: F401
+        import pytest  # noqa: F401
+
+        import focal_ref.conformance.gate  # noqa: F401
     except ImportError as error:
         print(f"focal-ref: {error}; install the suite: pip install 'focal-ref[conformance]'", file=sys.stderr)
-        sys.exit(ExitCode.USAGE)
+        sys.exit(USAGE)
     _commands()()
 
 
