@@ -111,8 +111,9 @@ def bad_targets(examiner: Examiner) -> None:
                 examiner.raised(quantity, call, f"target {bad}", error)
                 continue
             got = value if quantity == "value" else gradient
-            expected = examiner.run(quantity, Call(logits, targets), "good targets")
             examiner.true(bool(np.isnan(got[5])), f"target {bad}", quantity, "nan or an error", got[5])
-            if expected is not None:
-                others = np.arange(16) != 5
-                examiner.same_bits(f"beside target {bad}", quantity, got[others], expected[others])
+            # Its neighbours stay as accurate as ever; which of the closed forms they take is not prescribed.
+            others = np.arange(16) != 5
+            good = Call(logits[others], targets[others])
+            exact = examiner.exact(good)[quantity]
+            examiner.accuracy(quantity, good, got[others], exact, [f"beside target {bad}"] * 15)
