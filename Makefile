@@ -6,7 +6,6 @@ BACKEND ?= numpy
 WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
-RUN := $(BIN)/python -W error::SyntaxWarning
 # Every backend that can run without a GPU.
 BACKENDS := numpy torch torch:compile jax jax:jit array_api_strict
 

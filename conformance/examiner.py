@@ -71,6 +71,11 @@ class Examiner:
         """Whether the profile claims a capability."""
         return capability in self.target.profile.capabilities
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """What a check of both runs: the value, and the gradient where it is claimed."""
+        return ("value", "gradient") if self.claims("gradient") else ("value",)
+
     def outcome(self) -> Outcome:
         """Everything so far."""
         _, error, allowed = self._worst

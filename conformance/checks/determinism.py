@@ -9,16 +9,12 @@ from focal_ref.conformance.targets import Array, Call
 RANDOM_LOGITS = 10**6
 
 
-def _quantities(examiner: Examiner) -> list[str]:
-    return ["value", "gradient"] if examiner.claims("gradient") else ["value"]
-
-
 @check("FL-DET-001")
 def again(examiner: Examiner) -> None:
     logits, targets = examiner.random((31, 7), seed=1)
     other_logits, other_targets = examiner.random((5, 3), seed=2)
     call = Call(logits, targets)
-    for quantity in _quantities(examiner):
+    for quantity in examiner.quantities:
         first = examiner.run(quantity, call, "first call")
         examiner.run(quantity, Call(other_logits, other_targets, alpha=0.9, gamma=0.5), "another call")
         second = examiner.run(quantity, call, "same call again")
@@ -32,7 +28,7 @@ def element_by_element(examiner: Examiner) -> None:
     call = Call(logits, targets)
     order = np.random.default_rng(2).permutation(41)
     inverse = np.argsort(order)
-    for quantity in _quantities(examiner):
+    for quantity in examiner.quantities:
         batch = examiner.run(quantity, call, "batch")
         permuted = examiner.run(quantity, Call(logits[order], targets[order]), "permuted")
         singles = [examiner.run(quantity, Call(logits[i : i + 1], targets[i : i + 1]), "single") for i in range(41)]
@@ -52,7 +48,7 @@ def correctly_rounded(examiner: Examiner) -> None:
     """Bits against the double-double reference; float64 is not correctly rounded and is compared call by call."""
     if examiner.dtype == "float64":
         logits, targets = examiner.random(1000, seed=3)
-        for quantity in _quantities(examiner):
+        for quantity in examiner.quantities:
             first = examiner.run(quantity, Call(logits, targets), "first")
             second = examiner.run(quantity, Call(logits, targets), "second")
             if first is not None and second is not None:
@@ -66,7 +62,7 @@ def correctly_rounded(examiner: Examiner) -> None:
         targets = examiner.array(generator.random(logits.size) < 0.3)
         call = Call(logits, targets, gamma=gamma)
         exact = examiner.exact(call)
-        for quantity in _quantities(examiner):
+        for quantity in examiner.quantities:
             got = examiner.run(quantity, call, "random and special")
             if got is not None:
                 case = f"random and special/gamma={gamma}"

@@ -40,7 +40,7 @@ def nan_logits(examiner: Examiner) -> None:
     clean = logits.copy()
     logits[[0, 16, 32]] = np.nan
     others = ~np.isnan(logits)
-    quantities = ["value", "gradient"] if examiner.claims("gradient") else ["value"]
+    quantities = examiner.quantities
     for quantity in quantities:
         expected = examiner.run(quantity, Call(clean, targets), "without NaN")
         got = examiner.run(quantity, Call(logits, targets), "with NaN")
@@ -51,7 +51,7 @@ def nan_logits(examiner: Examiner) -> None:
 
 @check("FL-EXT-004")
 def huge_and_subnormal(examiner: Examiner) -> None:
-    for quantity in ["value", "gradient"] if examiner.claims("gradient") else ["value"]:
+    for quantity in examiner.quantities:
         examiner.vectors(["extremes"], quantity, _finite)
         examiner.vectors(["hard"], quantity, lambda group, logits: ~ordinary(group, logits) & (not is_huge(group)))
     # Every order of magnitude that the format has.
@@ -70,7 +70,7 @@ def huge_and_subnormal(examiner: Examiner) -> None:
 def zero_weight(examiner: Examiner) -> None:
     logits = examiner.array([np.inf, -np.inf, 1e4, -1e4, 0.0, 3.0, -3.0])
     ones, zeros = examiner.array(np.ones(logits.shape)), examiner.array(np.zeros(logits.shape))
-    quantities = ["value", "gradient"] if examiner.claims("gradient") else ["value"]
+    quantities = examiner.quantities
     for gamma in (0.0, 0.5, 2.0):
         calls = {
             "alpha=0, positives": Call(logits, ones, alpha=0.0, gamma=gamma),
@@ -88,7 +88,7 @@ def zero_weight(examiner: Examiner) -> None:
 
 @check("FL-EXT-007")
 def huge_gamma(examiner: Examiner) -> None:
-    for quantity in ["value", "gradient"] if examiner.claims("gradient") else ["value"]:
+    for quantity in examiner.quantities:
         examiner.vectors(["gamma", "hard"], quantity, lambda group, logits: is_huge(group))
 
 

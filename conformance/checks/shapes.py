@@ -14,7 +14,7 @@ def shapes_and_dtypes(examiner: Examiner) -> None:
     for shape in ((), (1,), (0,), (5,), (2, 3, 4), (0, 3), (1, 1, 2, 1)):
         logits, targets = examiner.random(shape, seed=1)
         call = Call(np.asarray(logits), np.asarray(targets))
-        quantities = ["value", "gradient"] if examiner.claims("gradient") else ["value"]
+        quantities = examiner.quantities
         for quantity in quantities:
             # `run` requires shape, dtype, library and device; the numbers are compared besides.
             got = examiner.run(quantity, call, f"shape {shape}")
@@ -45,7 +45,7 @@ def views(examiner: Examiner) -> None:
     for name, view in selections.items():
         seen = Call(view(base), view(targets))
         copied = Call(np.ascontiguousarray(seen.logits), np.ascontiguousarray(seen.targets))
-        for quantity in ["value", "gradient"] if examiner.claims("gradient") else ["value"]:
+        for quantity in examiner.quantities:
             got, expected = examiner.run(quantity, seen, name), examiner.run(quantity, copied, name)
             if got is not None and expected is not None and examiner.claims("same_bits"):
                 examiner.same_bits(name, quantity, got, expected, {"logit": copied.logits})

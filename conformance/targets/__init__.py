@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from focal_ref.conformance.profiles import Profile
@@ -66,8 +65,3 @@ class Target(ABC):
     @abstractmethod
     def forward_derivative(self, call: Call, tangent: Array) -> Array:
         """The forward-mode derivative along a tangent."""
-
-
-def size_of(array: Any) -> int:
-    """Number of elements of a NumPy array or scalar."""
-    return int(np.asarray(array).size)
