@@ -1,13 +1,8 @@
-"""The focal loss: what it is, its arguments, and the choice of the library that computes it."""
+"""The paper's focal loss, one sigmoid an element: of logits and targets, of labels, and of probabilities."""
 
-from typing import Any
-
-from focal_ref._arguments import check_parameters, check_reduction
+from focal_ref._call import Array, reduced
+from focal_ref._definitions import LABELS, LOSS, PROBABILITIES
 from focal_ref._parameters import Encoding, Precision, Reduction
-from focal_ref.adapters import adapter_of
-
-Array = Any
-"""An array of any supported library: NumPy, PyTorch, JAX, CuPy, or one that follows the Array API standard."""
 
 
 def loss(
@@ -75,13 +70,14 @@ def loss(
 
     See Also
     --------
+    loss_from_labels : integer labels instead of one target an element.
     value_and_grad : value and derivative of each element, in any library.
 
     Notes
     -----
-    In PyTorch and JAX the loss is differentiable twice with respect to the logits, and the gradient is the closed form
-    with the same accuracy as the value; it is neither NaN at saturation nor wrong at zero. Targets, alpha, gamma and
-    weights are constants to the automatic differentiation: asking for their gradient is an error.
+    In PyTorch and JAX the loss is differentiable twice with respect to the logits and once with respect to alpha,
+    gamma, weights and soft targets, so that a learnable gamma trains. Each derivative is a closed form with the
+    accuracy of the value, neither NaN at saturation nor wrong at zero.
 
     References
     ----------
@@ -101,113 +97,165 @@ def loss(
     >>> focal_ref.loss(logits, np.array([1, 1, 0]), gamma=0, alpha=None, reduction="sum")
     np.float64(0.7903218837074294)
     """
-    adapter = adapter_of(logits)
-    normalizer = check_reduction(adapter, reduction, normalizer)
-    targets, parameters = check_parameters(
-        adapter,
+    return reduced(
+        LOSS,
         logits,
         targets,
+        reduction,
+        normalizer,
         alpha=alpha,
         gamma=gamma,
         encoding=encoding,
         weights=weights,
         precision=precision,
     )
-    if reduction == "none":
-        return adapter.loss(logits, targets, parameters)
-    if reduction == "mean":
-        # Empty input has mean zero, like its sum. Lengths may be symbols of a compiler, so that nothing converts them.
-        size = 1
-        for length in logits.shape:
-            size *= length
-        normalizer = max(size, 1)
-    return adapter.total(logits, targets, parameters, normalizer)
 
 
-def value_and_grad(
+def loss_from_labels(
     logits: Array,
-    targets: Array,
+    labels: Array,
     /,
     *,
-    out: tuple[Array, Array] | None = None,
     alpha: float | Array | None = 0.25,
     gamma: float | Array = 2.0,
-    encoding: Encoding = "binary",
     weights: Array | None = None,
+    reduction: Reduction = "none",
+    normalizer: float | Array | None = None,
     precision: Precision = "exact",
-) -> tuple[Array, Array]:
-    r"""Focal loss of each element and its derivative with respect to the element's logit, in one pass.
+) -> Array:
+    r"""Focal loss of integer labels, one sigmoid a class: what a detector's classification head takes.
 
-    With the margin s (the logit of a positive, its negative for a negative element),
-    :math:`q = \sigma(-s)`, :math:`p = \sigma(s)` and :math:`c = \log(1 + e^{-s})`,
-
-    .. math:: FL = \alpha_t q^\gamma c, \qquad \frac{d FL}{d s} = -\alpha_t q^\gamma (\gamma p c + q).
+    The same loss as `loss` with target 1 for the class that the label names and 0 for every other; one-hot targets are
+    never built.
 
     Parameters
     ----------
-    logits, targets, alpha, gamma, encoding, weights, precision
+    logits : array
+        Shape (..., C), one logit a class; float64, float32, float16 or bfloat16.
+    labels : array
+        Shape (...), integers: 0 to C - 1 names a class, ``focal_ref.BACKGROUND`` (-1) none of them, and
+        ``focal_ref.IGNORE`` (-2) makes loss and gradient of all its classes 0, whatever the logits are.
+    alpha : float, array or None, default 0.25
+        Weight of positives, in [0, 1]; negatives weigh ``1 - alpha``. An array of shape (C,) gives each class its own.
+    gamma : float or array, default 2.0
+        Exponent of the modulating factor, finite and >= 0; an array broadcasts to the logits.
+    weights : array, optional
+        Further factors, finite and >= 0, that broadcast to the logits: shape (..., 1) for one a label.
+    reduction : {"none", "sum", "mean"}, default "none"
+        The mean divides by the number of logits whose label is not IGNORE; of none it is 0.
+    normalizer : float, optional
+        Divides the sum (``reduction="sum"``); the paper's is ``max(1, number of labels >= 0)``.
+    precision : {"exact", "fast"}, default "exact"
         As in `loss`.
-    out : (array, array), optional
-        Arrays that receive value and gradient, of the logits' shape, dtype and library; results are then written
-        nowhere else. Not for libraries with immutable arrays (JAX).
 
     Returns
     -------
-    value, gradient : array
-        In the logits' shape and dtype, each rounded once as `precision` says. No automatic differentiation is recorded.
+    array
+        As `loss`: shape (..., C) without reduction.
 
     Raises
     ------
-    TypeError, ValueError
-        As `loss`; also for an `out` that does not fit.
+    TypeError
+        For labels that are no integers, and as `loss`.
+    ValueError
+        For labels of another shape than ``logits.shape[:-1]``, for a label that is neither a class nor a code (on the
+        host; elsewhere its elements are NaN), and as `loss`.
 
     See Also
     --------
-    loss : reductions and automatic differentiation.
+    softmax_loss : one softmax over the classes instead of one sigmoid a class.
 
     References
     ----------
     .. [1] Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002,
-       section 3.2 and appendix B.
+       sections 3 and 4.1.
 
     Examples
     --------
     >>> import numpy as np
     >>> import focal_ref
-    >>> value, gradient = focal_ref.value_and_grad(np.array([0.0, 30.0]), np.array([1, 0]), alpha=None)
-    >>> value
-    array([ 0.1732868, 30.       ])
-    >>> gradient
-    array([-0.2982868,  1.       ])
+    >>> logits = np.zeros((3, 2))
+    >>> focal_ref.loss_from_labels(logits, np.array([1, focal_ref.BACKGROUND, focal_ref.IGNORE]))
+    array([[0.1299651, 0.0433217],
+           [0.1299651, 0.1299651],
+           [0.       , 0.       ]])
     """
-    adapter = adapter_of(logits)
-    targets, parameters = check_parameters(
-        adapter,
+    return reduced(
+        LABELS,
         logits,
+        labels,
+        reduction,
+        normalizer,
+        alpha=alpha,
+        gamma=gamma,
+        weights=weights,
+        precision=precision,
+    )
+
+
+def loss_from_probabilities(
+    probabilities: Array,
+    targets: Array,
+    /,
+    *,
+    alpha: float | Array | None = 0.25,
+    gamma: float | Array = 2.0,
+    encoding: Encoding = "binary",
+    weights: Array | None = None,
+    reduction: Reduction = "none",
+    normalizer: float | Array | None = None,
+    precision: Precision = "exact",
+) -> Array:
+    r"""Focal loss of probabilities: FL(p, y) as the write-ups of the paper print it.
+
+    .. math:: FL(p_t) = -\alpha_t (1 - p_t)^\gamma \log p_t
+
+    Where there are logits, `loss` is the better choice: a probability next to 1 has lost what the loss of an easy
+    example depends on. Derivatives are with respect to the probability.
+
+    Parameters
+    ----------
+    probabilities : array
+        Any shape, in [0, 1]; float64, float32, float16 or bfloat16. Exactly 0 and 1 give the limits: 0 for the right
+        class, infinity for the wrong one.
+    targets : array
+        Same shape: booleans, integers 0 and 1, or floats in [0, 1], as in `loss`.
+    alpha, gamma, encoding, weights, reduction, normalizer
+        As in `loss`.
+    precision : {"exact", "fast"}, default "exact"
+        As in `loss`; there is no faster way, "fast" computes the same.
+
+    Returns
+    -------
+    array
+        As `loss`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `loss`; also for a probability outside [0, 1] (on the host; elsewhere it gives NaN).
+
+    References
+    ----------
+    .. [1] Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002,
+       section 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import focal_ref
+    >>> focal_ref.loss_from_probabilities(np.array([0.9, 0.99, 1.0, 0.0]), np.array([1, 1, 1, 0]), alpha=None)
+    array([1.05360516e-03, 1.00503359e-06, 0.00000000e+00, 0.00000000e+00])
+    """
+    return reduced(
+        PROBABILITIES,
+        probabilities,
         targets,
+        reduction,
+        normalizer,
         alpha=alpha,
         gamma=gamma,
         encoding=encoding,
         weights=weights,
         precision=precision,
     )
-    if out is not None:
-        _check_out(adapter, logits, out, [targets, parameters.alpha, parameters.gamma, parameters.weights])
-    return adapter.value_and_grad(logits, targets, parameters, out)
-
-
-def _check_out(adapter: Any, logits: Array, out: Any, others: list[Any]) -> None:
-    if not adapter.writable:
-        raise TypeError(f"out: {adapter.name} arrays are immutable; leave out= away and use what is returned")
-    if not (isinstance(out, tuple) and len(out) == 2):
-        raise TypeError(f"out: got {type(out).__name__}; it is a tuple of two arrays, value and gradient")
-    for array in out:
-        if not adapter.owns(type(array)):
-            raise TypeError(f"out: got {type(array).__qualname__}; logits are {type(logits).__qualname__}")
-        if tuple(array.shape) != tuple(logits.shape) or adapter.dtype_name(array) != adapter.dtype_name(logits):
-            raise ValueError(
-                f"out: got shape {tuple(array.shape)} and dtype {adapter.dtype_name(array)}; logits have "
-                f"shape {tuple(logits.shape)} and dtype {adapter.dtype_name(logits)}"
-            )
-    inputs = [logits, *(array for array in others if array is not None and not isinstance(array, float))]
-    adapter.check_out(inputs, out)

@@ -4,17 +4,17 @@ Blocks bound the extra memory whatever the size, layout or broadcasting of the i
 contiguous pieces and copies only the pieces that are not contiguous already.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from focal_ref._evaluate import evaluate, evaluate_second
+from focal_ref._evaluate import evaluate, evaluate_partial, evaluate_second
 from focal_ref._formulas import SPECIAL_EXPONENTS
 from focal_ref._kernels.dense import dense_kernel, tree_sum
-from focal_ref._parameters import Parameters
+from focal_ref._parameters import IGNORE, NUMBERS, Parameters, range_of
 from focal_ref._rounding import NARROW_FORMATS, rounder
 
 Array = NDArray[Any]
@@ -41,7 +41,7 @@ def elementwise(
     logits
         float64, float32, float16 or ml_dtypes.bfloat16, any shape and strides.
     targets
-        Same shape; boolean, integer or floating-point.
+        Same shape; boolean, integer or floating-point. Labels have the logits' shape without the last axis.
     parameters
         Arrays among them are NumPy arrays that broadcast to the logits.
     value
@@ -64,21 +64,43 @@ def second_derivative(
         block.write_second()
 
 
-def total(
+def partial(
+    name: str,
     logits: Array,
     targets: Array,
     parameters: Parameters,
-) -> float:
+    *,
+    out: Array,
+    upstream: float | Array = 1.0,
+) -> None:
+    """Write the derivative with respect to what `name` says (see `evaluate_partial`), times `upstream`."""
+    for block in _blocks(logits, targets, parameters, [out], upstream):
+        block.write_partial(name)
+
+
+def total(logits: Array, targets: Array, parameters: Parameters) -> float:
     """Sum of the losses in float64, each term unrounded; the order of additions depends on the size alone."""
+    return _summed(_blocks(logits, targets, parameters, [], 1.0), logits.size, lambda block: block.write(True, False))
+
+
+def partial_total(
+    name: str, logits: Array, targets: Array, parameters: Parameters, upstream: float | Array = 1.0
+) -> float:
+    """Sum of what `partial` writes, in float64."""
+    blocks = _blocks(logits, targets, parameters, [], upstream)
+    return _summed(blocks, logits.size, lambda block: block.write_partial(name))
+
+
+def _summed(blocks: Iterator["_Block"], size: int, write: Callable[["_Block"], None]) -> float:
     # NumPy's iterator cuts transposed or reversed arrays elsewhere than contiguous ones: collected to full blocks, the
     # terms are added in the same order whatever the layout.
     sums = []
-    buffer = np.empty(min(2 * BLOCK, logits.size), dtype=np.float64)
+    buffer = np.empty(min(2 * BLOCK, size), dtype=np.float64)
     filled = 0
-    for block in _blocks(logits, targets, parameters, [], 1.0):
+    for block in blocks:
         start, filled = filled, filled + block.logits.size
         block.outputs = [buffer[start:filled]]
-        block.write(True, False)
+        write(block)
         if filled >= BLOCK:
             sums.append(tree_sum(buffer, BLOCK))
             filled -= BLOCK
@@ -96,34 +118,68 @@ class _Block:
     """One contiguous piece of every operand."""
 
     def __init__(
-        self, logits: Array, targets: Array, parameters: Parameters, upstream: float | Array, outputs: list[Array]
+        self,
+        pieces: dict[str, Array],
+        parameters: Parameters,
+        upstream: float,
+        outputs: list[Array],
+        num_classes: int | None,
     ) -> None:
-        self.logits = logits
-        self.targets = targets
-        self.parameters = parameters
-        self.upstream = upstream
+        self.logits = pieces["logits"]
+        self.targets = pieces["targets"]
+        given: Any = {name: pieces[name] for name in (*NUMBERS, "weights") if name in pieces}
+        self.parameters = replace(parameters, **given)
+        self.upstream = pieces.get("upstream", upstream)
         self.outputs = outputs
-        self.storage = dtype_name(logits.dtype)
-        narrow = parameters.precision == "fast" and self.storage != "float64"
-        self.arithmetic = "float32" if narrow else "float64"
+        self.storage = dtype_name(self.logits.dtype)
+        fast = parameters.precision == "fast" and parameters.form == "focal"
+        self.arithmetic = "float32" if fast and self.storage != "float64" else "float64"
+        self.ignored = self.invalid = None
+        if num_classes is not None:
+            labels = pieces["targets"]
+            self.targets = labels == pieces["classes"]
+            self.ignored, self.invalid = labels == IGNORE, (labels < IGNORE) | (labels >= num_classes)
+            self.parameters = replace(self.parameters, encoding="binary")
 
     def write(self, with_value: bool, with_gradient: bool) -> None:
         value = self.outputs[0] if with_value else None
         gradient = self.outputs[-1] if with_gradient else None
         positive = self._positive()
-        if positive is None or self._has_array("alpha") or self._has_array("gamma"):
+        arrays = self._has_array("alpha") or self._has_array("gamma")
+        if positive is None or arrays or self.parameters.form != "focal":
             self._write_forms(positive, value, gradient)
         elif self.parameters.weights is None and not isinstance(self.upstream, np.ndarray):
             self._run_kernel(positive, value, gradient, float(self.upstream))
         else:
             self._write_weighted(positive, value, gradient)
+        self._write_codes()
 
     def write_second(self) -> None:
-        positive = self._positive()
         with np.errstate(all="ignore"):
-            second = evaluate_second(np, self._wide(self.logits), self._wide_targets(positive), self.parameters)
-            second = second * self.upstream
-        _store(second, self.outputs[0])
+            second = evaluate_second(np, *self._operands())
+            store(second * self.upstream, self.outputs[0])
+        self._write_codes()
+
+    def write_partial(self, name: str) -> None:
+        with np.errstate(all="ignore"):
+            logits, targets, parameters = self._operands()
+            if name == "targets":
+                # All of them may be 0 or 1, but they are shares.
+                targets = self._wide(self.targets)
+            slope = evaluate_partial(np, name, logits, targets, parameters)
+            store(slope * self.upstream, self.outputs[0])
+        self._write_codes()
+
+    def _operands(self) -> tuple[Array, Array, Parameters]:
+        return self._wide(self.logits), self._wide_targets(self._positive()), self.parameters
+
+    def _write_codes(self) -> None:
+        """What labels that name no class lead to."""
+        if self.ignored is None or self.invalid is None:
+            return
+        for output in self.outputs:
+            output[self.ignored] = 0.0
+            output[self.invalid] = np.nan
 
     def _has_array(self, name: str) -> bool:
         return isinstance(getattr(self.parameters, name), np.ndarray)
@@ -187,7 +243,7 @@ class _Block:
                     numbers *= np.where((weights >= 0) & np.isfinite(weights), weights, np.nan)
                 if name == "gradient":
                     numbers *= self.upstream
-                _store(numbers, outputs[name])  # type: ignore[arg-type]
+                store(numbers, outputs[name])  # type: ignore[arg-type]
 
     def _write_forms(self, positive: Array | None, value: Array | None, gradient: Array | None) -> None:
         # NaN and infinities are results here, not accidents.
@@ -196,9 +252,9 @@ class _Block:
             logits, targets = self._wide(self.logits), self._wide_targets(positive)
             result = evaluate(np, logits, targets, self.parameters, narrowed=narrowed)
             if value is not None:
-                _store(result.value, value)
+                store(result.value, value)
             if gradient is not None:
-                _store(result.gradient * self.upstream, gradient)
+                store(result.gradient * self.upstream, gradient)
 
     def _wide(self, array: Array) -> Array:
         return array.astype(self.arithmetic)
@@ -207,7 +263,7 @@ class _Block:
         """Targets in a dtype that NumPy's namespace knows, which bfloat16 is not; hard ones as what they are."""
         if self.parameters.encoding == "signed" or self.targets.dtype.kind in "biu":
             return self.targets
-        return self._wide(self.targets) if positive is None else positive
+        return self._wide(self.targets) if positive is None or self.parameters.form != "focal" else positive
 
 
 def _blocks(
@@ -215,14 +271,22 @@ def _blocks(
 ) -> Iterator[_Block]:
     """Walk all operands together, broadcast to the logits' shape, in contiguous pieces of at most `BLOCK` elements."""
     arrays: dict[str, Array] = {"logits": logits, "targets": targets}
-    for name in ("alpha", "gamma", "weights"):
+    num_classes = None
+    if parameters.encoding == "labels":
+        num_classes = logits.shape[-1]
+        arrays["targets"] = targets[..., np.newaxis]
+        arrays["classes"] = np.arange(num_classes)
+    for name in (*NUMBERS, "weights"):
         array = getattr(parameters, name)
-        if isinstance(array, np.ndarray) and array.ndim == 0 and name != "weights":
-            parameters = replace(parameters, **{name: float(array)})  # type: ignore[arg-type]  # alpha and gamma alone
+        number = name != "weights" and isinstance(array, np.ndarray) and array.ndim == 0
+        # One out of range stays an array, which gives NaN.
+        if number and range_of(parameters.form, name).contains(float(array)):
+            parameters = replace(parameters, **{name: float(array)})  # type: ignore[arg-type]  # numbers alone
         elif isinstance(array, np.ndarray):
             arrays[name] = array
     if isinstance(upstream, np.ndarray):
         arrays["upstream"] = upstream
+        upstream = 1.0
     operands = [np.broadcast_to(array, logits.shape) for array in arrays.values()]
     # "nbo": in native byte order, which is all that kernels can take.
     layout = ["contig", "aligned", "nbo"]
@@ -240,14 +304,7 @@ def _blocks(
             named = dict(zip(arrays, pieces, strict=False))
             if named["logits"].size == 0:
                 return
-            pieces_of_parameters: Any = {name: named[name] for name in ("alpha", "gamma", "weights") if name in named}
-            yield _Block(
-                named["logits"],
-                named["targets"],
-                replace(parameters, **pieces_of_parameters),
-                named.get("upstream", upstream),
-                list(pieces[len(arrays) :]),
-            )
+            yield _Block(named, parameters, upstream, list(pieces[len(arrays) :]), num_classes)
 
 
 def _bits(array: Array) -> Array:
@@ -255,7 +312,7 @@ def _bits(array: Array) -> Array:
     return array.view(np.uint16) if array.dtype.itemsize == 2 else array
 
 
-def _store(wide: Array, out: Array) -> None:
+def store(wide: Array, out: Array) -> None:
     """Round float64 or float32 results once into `out`."""
     name = dtype_name(out.dtype)
     if name in _ROUNDERS:

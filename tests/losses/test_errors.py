@@ -85,12 +85,12 @@ def test_an_integer_target_that_is_neither_0_nor_1_is_refused_with_a_hint_at_the
     targets = np.array([[0, 1, 0], [1, 1, 0]]).astype(dtype)
     targets[1, 1] = np.array(value).astype(dtype)
     assert refusal(ValueError, loss, LOGITS, targets) == (
-        f"targets: got {float(targets[1, 1])!r} at position (1, 1); it is 0 or 1 (integers, encoding='binary'); "
+        f"targets: got {targets[1, 1]} at position (1, 1); it is 0 or 1 (integers, encoding='binary'); "
         "for labels -1/+1 pass encoding='signed'"
     )
 
 
-@pytest.mark.parametrize(("value", "repeated"), [(0, "0.0"), (2, "2.0"), (0.5, "0.5"), (np.nan, "nan")])
+@pytest.mark.parametrize(("value", "repeated"), [(0, "0"), (2, "2"), (0.5, "0.5"), (np.nan, "nan")])
 def test_a_signed_target_that_is_neither_minus_1_nor_1_is_refused(value, repeated):
     targets = np.array([-1, 1, value])
     assert refusal(ValueError, loss, np.zeros(3), targets, encoding="signed") == (
@@ -108,7 +108,9 @@ def test_targets_that_cannot_be_minus_1_are_refused_in_the_signed_encoding(dtype
 @both_functions
 def test_one_bad_target_without_dimensions_has_no_position(function):
     for targets in (np.array(2), 2, 2.0, np.float32(2)):
-        assert refusal(ValueError, function, np.array(0.0), targets).startswith("targets: got 2.0; it is ")
+        assert refusal(ValueError, function, np.array(0.0), targets).startswith(
+            ("targets: got 2; it is ", "targets: got 2.0; it is ")
+        )
 
 
 def test_the_position_is_the_one_in_the_callers_array_whatever_its_layout():
@@ -266,8 +268,8 @@ def test_an_unknown_reduction_is_refused(value):
 
 @pytest.mark.parametrize("name", ["reduction", "normalizer"])
 def test_value_and_grad_has_no_reduction(name):
-    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
-        value_and_grad(LOGITS, TARGETS, **{name: 1})
+    text = refusal(TypeError, value_and_grad, LOGITS, TARGETS, **{name: 1})
+    assert text == f"{name}: got 1; a derivative is that of each result, add them up yourself"
 
 
 @both_functions
