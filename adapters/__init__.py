@@ -109,6 +109,10 @@ def _load(name: str) -> Adapter:
 
 
 def _find(array_type: type) -> Adapter:
+    # The type's own module first: torch.compile cannot look at the bases of every type.
+    for name, (modules, _) in _TABLE.items():
+        if array_type.__module__.partition(".")[0] in modules:
+            return adapter_named(name)
     roots = [base.__module__.partition(".")[0] for base in array_type.__mro__]
     for name, (modules, _) in _TABLE.items():
         if any(root in modules for root in roots):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from focal_ref._evaluate import Unrounded, evaluate, tree_sum
+from focal_ref._evaluate import Unrounded, evaluate, evaluate_partial, evaluate_second, tree_sum
 from focal_ref._parameters import Parameters
 from focal_ref._rounding import NARROW_FORMATS, rounder
 from focal_ref.adapters._base import Adapter
@@ -60,10 +60,10 @@ class ArrayApiAdapter(Adapter):
         raise TypeError(f"{self.name} has no 16-bit floats to round to")
 
     def working_dtype(self, logits: Array, parameters: Parameters) -> Any:
-        """The dtype to compute in: float64, or float32 for narrower formats in fast precision."""
+        """The dtype to compute in: float64, or for the paper's loss float32 for narrower formats in fast precision."""
         xp = self.namespace(logits)
-        narrow = self.dtype_name(logits) != "float64"
-        return xp.float32 if narrow and parameters.precision == "fast" else xp.float64
+        fast = parameters.precision == "fast" and parameters.form == "focal"
+        return xp.float32 if fast and self.dtype_name(logits) != "float64" else xp.float64
 
     def widened(self, logits: Array, parameters: Parameters) -> Array:
         """The logits in the working dtype."""
@@ -82,6 +82,15 @@ class ArrayApiAdapter(Adapter):
         wide = self.widened(logits, parameters)
         narrowed = narrowed and wide.dtype != logits.dtype and parameters.precision == "exact"
         return evaluate(self.namespace(logits), wide, targets, parameters, narrowed=narrowed)
+
+    def moved(self, array: Array, source: int, destination: int) -> Array:
+        return self.namespace(array).moveaxis(array, source, destination)
+
+    def counted(self, condition: Array, times: int) -> Any:
+        xp = self.namespace(condition)
+        # As an integer first: float32 counts only to 2^24.
+        count = xp.sum(xp.astype(condition, xp.int64)) * times
+        return xp.astype(xp.where(count > 1, count, 1), xp.float64)
 
     def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
         return self.narrowed(self.unrounded(logits, targets, parameters, narrowed=True).value, self.dtype_name(logits))
@@ -105,3 +114,13 @@ class ArrayApiAdapter(Adapter):
             return value, gradient
         out[0][...], out[1][...] = value, gradient
         return out
+
+    def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        xp = self.namespace(logits)
+        wide = evaluate_second(xp, self.widened(logits, parameters), targets, parameters)
+        return self.narrowed(wide, self.dtype_name(logits))
+
+    def parameter_gradient(self, name: str, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        xp = self.namespace(logits)
+        wide = evaluate_partial(xp, name, self.widened(logits, parameters), targets, parameters)
+        return self.narrowed(wide, self.dtype_name(logits))

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from focal_ref._parameters import Parameters
+from focal_ref._parameters import IGNORE, ROWS, Parameters
 
 Array = Any
 
@@ -71,7 +71,7 @@ class Adapter(ABC):
         """Raise for what this library cannot compute at the precision asked for."""
 
     def check_constant(self, name: str, array: Array) -> None:
-        """Raise for an argument whose derivative the library would ask for."""
+        """Raise for an argument that has no derivative if the library would ask for one."""
 
     def check_same_device(self, name: str, array: Array, logits: Array) -> None:
         """Raise for an argument that lies elsewhere than the logits."""
@@ -88,6 +88,26 @@ class Adapter(ABC):
             raise ValueError("out: got arrays that share memory with targets, alpha, gamma or weights")
 
     @abstractmethod
+    def moved(self, array: Array, source: int, destination: int) -> Array:
+        """The array with one axis at another place, differentiable where the library differentiates."""
+
+    def count(self, logits: Array, targets: Array, parameters: Parameters) -> Any:
+        """How many results a mean divides by, at least 1: all that no label says to ignore."""
+        shape = logits.shape[:-1] if parameters.form == ROWS else logits.shape
+        size = 1
+        # Lengths may be symbols of a compiler, so that nothing converts them.
+        for length in shape:
+            size *= length
+        if parameters.encoding != "labels":
+            return max(size, 1)
+        results_a_label = 1 if parameters.form == ROWS else logits.shape[-1]
+        return self.counted(targets != IGNORE, results_a_label)
+
+    @abstractmethod
+    def counted(self, condition: Array, times: int) -> Any:
+        """How often a condition holds, times a number, but at least 1: a number or an array of shape ()."""
+
+    @abstractmethod
     def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
         """Loss of each element, differentiable where the library differentiates."""
 
@@ -99,4 +119,12 @@ class Adapter(ABC):
     def value_and_grad(
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
     ) -> tuple[Array, Array]:
-        """Loss and derivative of each element."""
+        """Each result and its derivative with respect to the logits."""
+
+    @abstractmethod
+    def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        """Second derivative of each result with respect to each logit that it depends on."""
+
+    @abstractmethod
+    def parameter_gradient(self, name: str, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        """Derivative of each result with respect to what is broadcast into it; `name` as in `evaluate_partial`."""

@@ -1,9 +1,9 @@
-"""A product of JAX arrays with one rounding that keeps subnormal numbers.
+"""Products of JAX arrays with one rounding that keeps subnormal numbers.
 
 XLA on the CPU reads and writes subnormal numbers as zeros, and between 16-bit and 32-bit formats it rounds as often as
 it converts. A derivative that went through its multiplication would lose what the closed form took care to give. Hence
-a primitive of our own: the operands are widened by their bits, multiplied in float64, and rounded by their bits. It is
-bilinear and elementwise, which is all that differentiation and batching need to know.
+primitives of our own: the operands are widened by their bits, multiplied and added in float64, and rounded by their
+bits. They are bilinear, and the transpose of either is `multiply`, which is all that differentiation needs to know.
 """
 
 from functools import partial
@@ -18,26 +18,28 @@ from focal_ref._rounding import NARROW_FORMATS, rounder
 
 Array = Any
 
-_multiply = Primitive("focal_ref_multiply")
+_multiply: Any = Primitive("focal_ref_multiply")
+_contract: Any = Primitive("focal_ref_contract")
 
 
-def multiply(left: Array, right: Array, dtype: Any) -> Array:
-    """The product of two arrays of one shape, rounded once to `dtype`."""
-    return _multiply.bind(left, right, dtype=jnp.dtype(dtype))
+def multiply(coefficient: Array, tangent: Array, dtype: Any) -> Array:
+    """The product of two arrays of one shape, rounded once to `dtype`.
+
+    A tangent of zero gives zero, also times an infinite coefficient: what does not move changes nothing.
+    """
+    return _multiply.bind(coefficient, tangent, dtype=jnp.dtype(dtype))
 
 
-@partial(jax.jit, static_argnames="dtype")
-def _product(left: Array, right: Array, *, dtype: Any) -> Array:
-    product = _widened(left) * _widened(right)
-    if dtype == jnp.float64:
-        return product
-    rounded = rounder(NARROW_FORMATS[dtype.name], jnp.where)(jax.lax.bitcast_convert_type(product, jnp.int64))
-    unsigned = jnp.uint32 if dtype == jnp.float32 else jnp.uint16
-    return jax.lax.bitcast_convert_type(rounded.astype(unsigned), dtype)
+def contract(coefficient: Array, tangent: Array, dtype: Any, *, axes: int) -> Array:
+    """The sum of `multiply` over so many last axes, rounded once to `dtype`."""
+    return _contract.bind(coefficient, tangent, dtype=jnp.dtype(dtype), axes=axes)
 
 
-def _widened(array: Array) -> Array:
-    """To float64, exactly: a subnormal number is its fraction, an integer, times the smallest of its format."""
+def widened(array: Array) -> Array:
+    """To float64, exactly: a subnormal number is its fraction, an integer, times the smallest of its format.
+
+    Runs and is traced with x64 enabled.
+    """
     if array.dtype == jnp.float64:
         return array
     format = NARROW_FORMATS[array.dtype.name]
@@ -50,24 +52,71 @@ def _widened(array: Array) -> Array:
     return jnp.where(exponent == 0, subnormal, array.astype(jnp.float64))
 
 
-def _in_scope(left: Array, right: Array, *, dtype: Any) -> Array:
+def narrowed(wide: Array, dtype: Any) -> Array:
+    """From float64, rounded once by the bits: XLA's own cast flushes subnormal results. Runs with x64 enabled."""
+    dtype = jnp.dtype(dtype)
+    if dtype == jnp.float64:
+        return wide
+    rounded = rounder(NARROW_FORMATS[dtype.name], jnp.where)(jax.lax.bitcast_convert_type(wide, jnp.int64))
+    unsigned = jnp.uint32 if dtype == jnp.float32 else jnp.uint16
+    return jax.lax.bitcast_convert_type(rounded.astype(unsigned), dtype)
+
+
+def _product(coefficient: Array, tangent: Array) -> Array:
+    left, right = widened(coefficient), widened(tangent)
+    return jnp.where((right == 0.0) & (jnp.abs(left) == jnp.inf), 0.0, left) * right
+
+
+@partial(jax.jit, static_argnames="dtype")
+def _products(coefficient: Array, tangent: Array, *, dtype: Any) -> Array:
+    return narrowed(_product(coefficient, tangent), dtype)
+
+
+@partial(jax.jit, static_argnames=("dtype", "axes"))
+def _sums(coefficient: Array, tangent: Array, *, dtype: Any, axes: int) -> Array:
+    return narrowed(jnp.sum(_product(coefficient, tangent), axis=tuple(range(-axes, 0))), dtype)
+
+
+def _multiply_in_scope(coefficient: Array, tangent: Array, *, dtype: Any) -> Array:
     with jax.enable_x64(True):
-        return _product(left, right, dtype=dtype)
+        return _products(coefficient, tangent, dtype=dtype)
 
 
-def _shape(left: Any, right: Any, *, dtype: Any) -> Any:
-    return jax.core.ShapedArray(left.shape, dtype)
+def _contract_in_scope(coefficient: Array, tangent: Array, *, dtype: Any, axes: int) -> Array:
+    with jax.enable_x64(True):
+        return _sums(coefficient, tangent, dtype=dtype, axes=axes)
 
 
-def _to_left(cotangent: Array, left: Any, right: Array, *, dtype: Any) -> Array:
-    return multiply(cotangent, right, left.aval.dtype)
+def _multiply_shape(coefficient: Any, tangent: Any, *, dtype: Any) -> Any:
+    return jax.core.ShapedArray(coefficient.shape, dtype)
 
 
-def _to_right(cotangent: Array, left: Array, right: Any, *, dtype: Any) -> Array:
-    return multiply(cotangent, left, right.aval.dtype)
+def _contract_shape(coefficient: Any, tangent: Any, *, dtype: Any, axes: int) -> Any:
+    return jax.core.ShapedArray(coefficient.shape[: len(coefficient.shape) - axes], dtype)
 
 
-def _batched(operands: Any, dimensions: Any, *, dtype: Any) -> tuple[Array, int]:
+# In the transposes the cotangent is what is multiplied by a coefficient.
+def _multiply_to_left(cotangent: Array, left: Any, right: Array, *, dtype: Any) -> Array:
+    return multiply(right, cotangent, left.aval.dtype)
+
+
+def _multiply_to_right(cotangent: Array, left: Array, right: Any, *, dtype: Any) -> Array:
+    return multiply(left, cotangent, right.aval.dtype)
+
+
+def _contract_to_left(cotangent: Array, left: Any, right: Array, *, dtype: Any, axes: int) -> Array:
+    return multiply(right, _spread(cotangent, right, axes), left.aval.dtype)
+
+
+def _contract_to_right(cotangent: Array, left: Array, right: Any, *, dtype: Any, axes: int) -> Array:
+    return multiply(left, _spread(cotangent, left, axes), right.aval.dtype)
+
+
+def _spread(cotangent: Array, like: Array, axes: int) -> Array:
+    return jnp.broadcast_to(jnp.expand_dims(cotangent, tuple(range(-axes, 0))), like.shape)
+
+
+def _batched(primitive: Any, operands: Any, dimensions: Any, **parameters: Any) -> tuple[Array, int]:
     size = next(
         operand.shape[dimension]
         for operand, dimension in zip(operands, dimensions, strict=True)
@@ -77,11 +126,15 @@ def _batched(operands: Any, dimensions: Any, *, dtype: Any) -> tuple[Array, int]
         jnp.broadcast_to(operand, (size, *operand.shape)) if dimension is None else jnp.moveaxis(operand, dimension, 0)
         for operand, dimension in zip(operands, dimensions, strict=True)
     )
-    return multiply(left, right, dtype), 0
+    return primitive.bind(left, right, **parameters), 0
 
 
-_multiply.def_impl(_in_scope)
-_multiply.def_abstract_eval(_shape)
-ad.defbilinear(_multiply, _to_left, _to_right)
-batching.primitive_batchers[_multiply] = _batched
-mlir.register_lowering(_multiply, mlir.lower_fun(_in_scope, multiple_results=False))
+for _primitive, _implementation, _shape, _to_left, _to_right in (
+    (_multiply, _multiply_in_scope, _multiply_shape, _multiply_to_left, _multiply_to_right),
+    (_contract, _contract_in_scope, _contract_shape, _contract_to_left, _contract_to_right),
+):
+    _primitive.def_impl(_implementation)
+    _primitive.def_abstract_eval(_shape)
+    ad.defbilinear(_primitive, _to_left, _to_right)
+    batching.primitive_batchers[_primitive] = partial(_batched, _primitive)
+    mlir.register_lowering(_primitive, mlir.lower_fun(_implementation, multiple_results=False))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from focal_ref._parameters import Parameters
+from focal_ref._parameters import ROWS, Parameters
 from focal_ref.adapters._base import Adapter
 
 Array = Any
@@ -42,17 +42,19 @@ class NumpyAdapter(Adapter):
             raise ValueError("out: got a read-only array; both arrays are written to")
         self.refuse_overlap(inputs, out, np.shares_memory)
 
-    def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
-        from focal_ref._kernels.host import elementwise
+    def moved(self, array: Array, source: int, destination: int) -> Array:
+        return np.moveaxis(array, source, destination)
 
-        value = np.empty(np.shape(logits), dtype=logits.dtype)
-        elementwise(np.asarray(logits), np.asarray(targets), parameters, value=value)
+    def counted(self, condition: Array, times: int) -> Any:
+        return max(int(np.count_nonzero(condition)) * times, 1)
+
+    def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        value = _results(logits, parameters)
+        _host(parameters).elementwise(np.asarray(logits), np.asarray(targets), parameters, value=value)
         return value
 
     def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
-        from focal_ref._kernels.host import total
-
-        result = total(np.asarray(logits), np.asarray(targets), parameters)
+        result = _host(parameters).total(np.asarray(logits), np.asarray(targets), parameters)
         if normalizer is not None:
             result /= float(normalizer)
         dtype = np.float32 if logits.dtype.itemsize == 2 else logits.dtype.type
@@ -63,8 +65,33 @@ class NumpyAdapter(Adapter):
     def value_and_grad(
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
     ) -> tuple[Array, Array]:
-        from focal_ref._kernels.host import elementwise
-
-        value, gradient = out or (np.empty(np.shape(logits), dtype=logits.dtype) for _ in range(2))
-        elementwise(np.asarray(logits), np.asarray(targets), parameters, value=value, gradient=gradient)
+        value, gradient = out or (_results(logits, parameters), np.empty(np.shape(logits), dtype=logits.dtype))
+        host = _host(parameters)
+        host.elementwise(np.asarray(logits), np.asarray(targets), parameters, value=value, gradient=gradient)
         return value, gradient
+
+    def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        second = np.empty(np.shape(logits), dtype=logits.dtype)
+        _host(parameters).second_derivative(np.asarray(logits), np.asarray(targets), parameters, out=second)
+        return second
+
+    def parameter_gradient(self, name: str, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        slope = np.empty(np.shape(logits), dtype=logits.dtype)
+        _host(parameters).partial(name, np.asarray(logits), np.asarray(targets), parameters, out=slope)
+        return slope
+
+
+def _host(parameters: Parameters) -> Any:
+    """The evaluation in blocks of elements, or of rows. Imported on use: it loads Numba."""
+    if parameters.form == ROWS:
+        from focal_ref._kernels import rows
+
+        return rows
+    from focal_ref._kernels import host
+
+    return host
+
+
+def _results(logits: Array, parameters: Parameters) -> Array:
+    shape = np.shape(logits)
+    return np.empty(shape[:-1] if parameters.form == ROWS else shape, dtype=logits.dtype)

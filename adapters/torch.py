@@ -5,6 +5,7 @@ backward and the transforms of `torch.func`. Under `torch.compile` and `torch.ex
 `focal_ref.adapters._torch_operators` stand in the graph, because a compiler cannot look into a Numba kernel.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from focal_ref._parameters import Parameters
 from focal_ref.adapters import _torch_compute as compute
 from focal_ref.adapters import _torch_operators as operators
 from focal_ref.adapters._base import Adapter, Unavailable
-from focal_ref.adapters._torch_autograd import Loss, Total
+from focal_ref.adapters._torch_autograd import NO_DERIVATIVE, Gradient, Loss, Second, Total
+from focal_ref.adapters._torch_compute import ARGUMENTS
 
 Array = Any
 
@@ -24,6 +26,10 @@ class TorchAdapter(Adapter):
 
     name = "torch"
     modules = ("torch",)
+
+    def owns(self, array_type: type) -> bool:
+        # torch.compile cannot look into the bases of torch.nn.Parameter.
+        return issubclass(array_type, torch.Tensor)
 
     def dtype_name(self, array: Array) -> str:
         return str(array.dtype).removeprefix("torch.")
@@ -62,10 +68,7 @@ class TorchAdapter(Adapter):
 
     def check_constant(self, name: str, array: Array) -> None:
         if array.requires_grad:
-            raise TypeError(
-                f"{name}: got a tensor that requires grad; the loss is differentiable in the logits alone, "
-                f"pass {name}.detach()"
-            )
+            raise TypeError(f"{name}: got a tensor that requires grad; {NO_DERIVATIVE}, pass {name}.detach()")
 
     def check_same_device(self, name: str, array: Array, logits: Array) -> None:
         # A number in a tensor of its own is read where it lies, as everywhere in PyTorch.
@@ -87,21 +90,27 @@ class TorchAdapter(Adapter):
             arrays = [compute.numpy_view(array) for array in inputs]
             self.refuse_overlap(arrays, (views[0], views[1]), np.shares_memory)
 
+    def moved(self, array: Array, source: int, destination: int) -> Array:
+        # No view where nothing moves: it would stand in the graph.
+        rank = max(array.ndim, 1)
+        return array if source % rank == destination % rank else array.movedim(source, destination)
+
+    def counted(self, condition: Array, times: int) -> Any:
+        return (condition.sum() * times).clamp(min=1)
+
     def loss(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
-        arguments = _arguments(logits, targets, parameters)
         if torch.compiler.is_compiling():
-            return operators.loss(logits, *_as_tensors(*arguments))
-        return Loss.apply(logits, *arguments, logits.dtype)
+            return operators.loss(*_as_tensors(logits, targets, parameters))
+        return Loss.apply(*_arguments(logits, targets, parameters), logits.dtype)
 
     def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
-        arguments = _arguments(logits, targets, parameters)
         if torch.compiler.is_compiling():
-            result = operators.total(logits, *_as_tensors(*arguments))
+            result = operators.total(*_as_tensors(logits, targets, parameters))
         elif _inside_transform():
-            # Batching and nested derivatives are left to the elementwise rules, and the sum to torch.
-            result = Loss.apply(logits, *arguments, torch.float64).sum()
+            # Batching and nested derivatives are left to the rules of single results, and the sum to torch.
+            result = Loss.apply(*_arguments(logits, targets, parameters), torch.float64).sum()
         else:
-            result = Total.apply(logits, *arguments)
+            result = Total.apply(*_arguments(logits, targets, parameters))
         if isinstance(normalizer, torch.Tensor):
             in_range = (normalizer > 0) & torch.isfinite(normalizer)
             normalizer = torch.where(in_range, normalizer.to(torch.float64), torch.nan)
@@ -112,13 +121,31 @@ class TorchAdapter(Adapter):
     def value_and_grad(
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
     ) -> tuple[Array, Array]:
-        arguments = _arguments(logits, targets, parameters)
-        if not torch.compiler.is_compiling():
-            return compute.value_and_gradient(logits.detach(), *arguments, out=out)
-        value, gradient = operators.value_and_grad(logits.detach(), *_as_tensors(*arguments))
-        if out is None:
-            return value, gradient
-        return out[0].copy_(value), out[1].copy_(gradient)
+        call = _detached(logits, targets, parameters)
+        if torch.compiler.is_compiling():
+            results = operators.value_and_grad(*_as_tensors(*call))
+        elif _inside_transform():
+            results = Loss.apply(*_arguments(*call), logits.dtype), self._derivative("logits", *call)
+        else:
+            return compute.value_and_gradient(*call, out)
+        return results if out is None else (out[0].copy_(results[0]), out[1].copy_(results[1]))
+
+    def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        call = _detached(logits, targets, parameters)
+        if torch.compiler.is_compiling():
+            return operators.second_derivative(*_as_tensors(*call))
+        return Second.apply(*_arguments(*call))
+
+    def parameter_gradient(self, name: str, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        return self._derivative(name, *_detached(logits, targets, parameters))
+
+    def _derivative(self, name: str, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        """Derivative of each result with respect to what is broadcast into it."""
+        one = torch.ones((), dtype=torch.float64, device=logits.device)
+        shape = compute.derivative_shape(name, logits, parameters.form)
+        if torch.compiler.is_compiling():
+            return operators.gradient(*_as_tensors(logits, targets, parameters), name, one, shape, logits.dtype)
+        return Gradient.apply(name, *_arguments(logits, targets, parameters), one, shape, logits.dtype)
 
 
 def _inside_transform() -> bool:
@@ -127,20 +154,22 @@ def _inside_transform() -> bool:
 
 
 def _arguments(logits: Array, targets: Array, parameters: Parameters) -> tuple[Any, ...]:
-    return (
-        targets,
-        parameters.alpha,
-        parameters.gamma,
-        parameters.weights,
-        parameters.encoding,
-        parameters.precision,
-    )
+    """Everything that may be a tensor, and what is left."""
+    values = [getattr(parameters, name) for name in ARGUMENTS[2:]]
+    nothing: Any = dict.fromkeys(ARGUMENTS[2:])
+    return logits, targets, *values, replace(parameters, **nothing)
 
 
-def _as_tensors(targets: Array, alpha: Any, gamma: Any, weights: Any, encoding: str, precision: str) -> tuple[Any, ...]:
-    """Numbers as float64 tensors on the CPU, which is how operators take them."""
+def _as_tensors(logits: Array, targets: Array, parameters: Parameters) -> tuple[Any, ...]:
+    """The arguments of an operator: numbers as float64 tensors on the CPU."""
+    values = [getattr(parameters, name) for name in ARGUMENTS[2:]]
+    tensors = [torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else value for value in values]
+    return logits, targets, *tensors, parameters.form, parameters.encoding, parameters.precision, parameters.clip
 
-    def tensor(value: Any) -> Any:
-        return torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else value
 
-    return targets, tensor(alpha), tensor(gamma), weights, encoding, precision
+def _detached(logits: Array, targets: Array, parameters: Parameters) -> tuple[Array, Array, Parameters]:
+    """The same call with nothing to differentiate."""
+    tensors: Any = {
+        name: value.detach() for name in ARGUMENTS[2:] if isinstance(value := getattr(parameters, name), torch.Tensor)
+    }
+    return logits.detach(), targets.detach(), replace(parameters, **tensors)

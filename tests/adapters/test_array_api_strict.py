@@ -6,7 +6,8 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from focal_ref import loss, value_and_grad
+import focal_ref
+from focal_ref import loss, parameter_gradients, second_derivative, value_and_grad
 from focal_ref.conformance.accuracy import budget
 from focal_ref.conformance.formats import FORMATS
 
@@ -20,6 +21,8 @@ from ..comparison import (
     some_targets,
     wide,
 )
+from . import every_loss
+from .every_loss import CASES, assert_rounded
 
 both_dtypes = pytest.mark.parametrize("dtype", ["float64", "float32"])
 hard_and_soft = pytest.mark.parametrize("targets_of", [some_targets, some_soft_targets], ids=["hard", "soft"])
@@ -200,3 +203,91 @@ def test_infinities_and_nan_are_results_and_no_reason_for_warnings(targets_of):
     with np.errstate(divide="warn", over="warn", invalid="warn", under="ignore"):
         value_and_grad(strict(logits), strict(targets))
         loss(strict(logits), strict(targets), reduction="sum")
+
+
+# Every loss
+
+
+def strict_settings(settings):
+    return {name: value if isinstance(value, float | str) else strict(value) for name, value in settings.items()}
+
+
+def quantities(case, logits, targets, settings):
+    """Value, gradient, second derivative, and the derivative in each parameter by name."""
+    given = {"function": case.function, **settings}
+    value, gradient = value_and_grad(logits, targets, **given)
+    assert_same_bits(case.function(logits, targets, **settings), value)
+    named = {"value": value, "gradient": gradient, "second_derivative": second_derivative(logits, targets, **given)}
+    return {**named, **parameter_gradients(logits, targets, **given)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_quantity_of_every_loss_is_correctly_rounded(name):
+    case = CASES[name]
+    found = quantities(case, strict(case.logits), strict(case.targets), strict_settings(case.settings))
+    assert {*found} >= {*case.numbers}
+    assert ("targets" in found) == case.soft
+    for quantity, array in found.items():
+        form = getattr(every_loss, quantity, None)
+        assert isinstance(array, type(strict(0.0)))
+        assert_rounded(array, form(case) if form else every_loss.partial(case, quantity))
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", CASES)
+def test_every_quantity_of_every_loss_is_what_numpy_gives(name, dtype):
+    case = CASES[name]
+    logits = some_logits(dtype, 120).reshape(-1, 3)
+    if name == "probabilities":
+        logits = (1 / (1 + np.exp(-wide(logits)))).astype(dtype)
+    targets = {
+        "labels": np.resize(np.array([focal_ref.IGNORE, focal_ref.BACKGROUND, 0, 1, 2], np.int8), 40),
+        "softmax": np.resize(np.array([focal_ref.IGNORE, 2, 0, 1], np.int16), 40),
+        "star": some_targets(120).reshape(-1, 3),
+    }.get(name, some_soft_targets(120).reshape(-1, 3))
+    settings = {**case.settings, "weights": np.float32(1.5)}
+    wanted = quantities(case, logits, targets, settings)
+    for quantity, array in quantities(case, strict(logits), strict(targets), strict_settings(settings)).items():
+        if dtype == "float32" or name != "labels":
+            assert_same_bits(array, wanted[quantity])
+        else:
+            # NumPy's labels go through a kernel, with an exponential of its own.
+            np.testing.assert_array_max_ulp(np.asarray(array), wanted[quantity], maxulp=4)
+    # Without the limits, which are infinite in some.
+    logits, targets = logits[10:], targets[10:]
+    for reduction in ("sum", "mean"):
+        settings["reduction"] = reduction
+        found = case.function(strict(logits), strict(targets), **strict_settings(settings))
+        np.testing.assert_array_max_ulp(np.asarray(found), case.function(logits, targets, **settings), maxulp=2)
+
+
+def test_the_classes_of_a_softmax_lie_on_any_axis():
+    logits, labels = some_logits("float32", 52)[28:].reshape(2, 3, 4), np.array([[0, 1, 2, -2], [2, 2, 1, 0]])
+    wanted = value_and_grad(np.moveaxis(logits, 1, -1), labels, function=focal_ref.softmax_loss)
+    value, gradient = value_and_grad(strict(logits), strict(labels), function=focal_ref.softmax_loss, axis=1)
+    assert_same_bits(value, wanted[0])
+    assert_same_bits(np.moveaxis(np.asarray(gradient), 1, -1), wanted[1])
+    out = strict(np.zeros((2, 4), np.float32)), strict(np.zeros((2, 3, 4), np.float32))
+    value_and_grad(strict(logits), strict(labels), function=focal_ref.softmax_loss, axis=1, out=out)
+    assert_same_bits(out[0], wanted[0])
+    assert_same_bits(out[1], np.asarray(gradient))
+
+
+@pytest.mark.parametrize("kind", ["int8", "int64", "uint8"])
+def test_labels_of_every_dtype_are_taken_and_counted(kind):
+    logits, labels = some_logits("float64", 40)[28:].reshape(4, 3), np.array([0, 2, 1, 1]).astype(kind)
+    for function in (focal_ref.loss_from_labels, focal_ref.softmax_loss):
+        for reduction in ("none", "sum", "mean"):
+            found = function(strict(logits), strict(labels), reduction=reduction)
+            np.testing.assert_allclose(np.asarray(found), function(logits, labels, reduction=reduction), rtol=1e-14)
+
+
+def test_ignored_rows_count_nowhere():
+    logits, labels = np.array([[0.5, np.nan], [1.0, -1.0]]), np.array([focal_ref.IGNORE, 1])
+    for function, results in ((focal_ref.loss_from_labels, 2), (focal_ref.softmax_loss, 1)):
+        value, gradient = value_and_grad(strict(logits), strict(labels), function=function)
+        assert not np.any(np.asarray(value)[0])
+        assert not np.any(np.asarray(gradient)[0])
+        mean = function(strict(logits), strict(labels), reduction="mean")
+        assert float(mean) == float(np.sum(np.asarray(value)[1])) / results
+        assert float(function(strict(logits), strict(np.full(2, focal_ref.IGNORE)), reduction="mean")) == 0.0
