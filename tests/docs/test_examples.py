@@ -8,7 +8,21 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[2] / "README.md"
-PUBLIC = ("focal_ref.losses", "focal_ref.prior", "focal_ref.conformance.formats", "focal_ref.conformance.vectors")
+PUBLIC = (
+    "focal_ref.losses",
+    "focal_ref.softmax",
+    "focal_ref.star",
+    "focal_ref.relatives",
+    "focal_ref.derivatives",
+    "focal_ref.targets",
+    "focal_ref.prior",
+    "focal_ref.boosting",
+    "focal_ref.integrations.torch",
+    "focal_ref.integrations.torchvision",
+    "focal_ref.integrations.optax",
+    "focal_ref.conformance.formats",
+    "focal_ref.conformance.vectors",
+)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
