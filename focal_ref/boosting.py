@@ -86,7 +86,7 @@ class Objective:
         weights = _weights(sample_weight, labels)
         if self.num_class is None:
             return self._binary(scores, _classes(labels, 2), weights)
-        return self._multiclass(scores, _classes(labels, self.num_class), weights)
+        return self._multiclass(scores, _classes(labels, self.num_class), weights, self.num_class)
 
     def _binary(self, scores: Floats, labels: NDArray[np.int64], weights: Floats | None) -> tuple[Floats, Floats]:
         if scores.shape != labels.shape:
@@ -104,15 +104,17 @@ class Objective:
         bound, _ = self._margin_bound(np.where(labels == 1, scores, -scores))
         return gradient, _positive(class_weight * bound, weights)
 
-    def _multiclass(self, scores: Floats, labels: NDArray[np.int64], weights: Floats | None) -> tuple[Floats, Floats]:
-        rows = (labels.size, self.num_class)
+    def _multiclass(
+        self, scores: Floats, labels: NDArray[np.int64], weights: Floats | None, num_class: int
+    ) -> tuple[Floats, Floats]:
+        rows = (labels.size, num_class)
         if scores.shape != rows:
             raise ValueError(f"scores: got shape {scores.shape}; {labels.size} rows of num_class scores are {rows}")
         given: dict[str, Any] = {"alpha": self.alpha, "gamma": self.gamma, "weights": weights}
         _, gradient = value_and_grad(scores, labels, function=softmax_loss, **given)
         if self.hessian == "exact":
             return gradient, second_derivative(scores, labels, function=softmax_loss, **given)
-        label = np.arange(rows[1]) == labels[:, np.newaxis]
+        label = np.arange(num_class) == labels[:, np.newaxis]
         others = np.where(label, -np.inf, scores)
         highest = others.max(axis=1, keepdims=True)
         with np.errstate(under="ignore"):

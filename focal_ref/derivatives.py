@@ -193,14 +193,14 @@ def _checked_out(
     for array in out:
         if not adapter.owns(type(array)):
             raise TypeError(f"out: got {type(array).__qualname__}; logits are {type(logits).__qualname__}")
-    out = (out[0], adapter.moved(out[1], axis, -1)) if rows else out
+    fitting: tuple[Array, Array] = (out[0], adapter.moved(out[1], axis, -1) if rows else out[1])
     shape = tuple(logits.shape)
-    for array, expected in zip(out, (shape[:-1] if rows else shape, shape), strict=True):
+    for array, expected in zip(fitting, (shape[:-1] if rows else shape, shape), strict=True):
         if tuple(array.shape) != expected or adapter.dtype_name(array) != adapter.dtype_name(logits):
             raise ValueError(
                 f"out: got shape {tuple(array.shape)} and dtype {adapter.dtype_name(array)}; logits have "
                 f"shape {shape} and dtype {adapter.dtype_name(logits)}"
             )
     inputs = [logits, *(array for array in others if array is not None and not isinstance(array, float))]
-    adapter.check_out(inputs, out)
-    return out
+    adapter.check_out(inputs, fitting)
+    return fitting

@@ -74,7 +74,7 @@ def partial(xp: Any, name: str, logits: Array, targets: Array, parameters: Param
 
 def _target_slope(xp: Any, plan: "_Plan", logits: Array, parameters: Parameters) -> Array:
     """Derivative of alpha_t times the loss with respect to the target, both of which depend on it."""
-    share = plan.targets.share
+    share: Any = plan.targets.share
     # At an infinite logit both terms may be infinite, of opposite signs: a large one says which wins.
     infinite = xp.abs(logits) == xp.inf
     near = xp.where(infinite, xp.where(logits > 0.0, 1e300, -1e300), logits)

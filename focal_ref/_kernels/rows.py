@@ -25,7 +25,7 @@ def elementwise(
 ) -> None:
     """Write the loss of each row, and its derivative with respect to each logit times the row's `upstream`."""
     values, gradients = (None if array is None else _Output(array, logits.shape) for array in (value, gradient))
-    for rows, *piece in _pieces(logits, targets, parameters):
+    for rows, piece in _pieces(logits, targets, parameters):
         with np.errstate(all="ignore"):
             result = evaluate(np, *piece, narrowed=value is not None and value.dtype.itemsize < 8)
             if values is not None:
@@ -42,7 +42,7 @@ def second_derivative(
 ) -> None:
     """Write the diagonal of the Hessian of each row's loss, times its `upstream`."""
     output = _Output(out, logits.shape)
-    for rows, *piece in _pieces(logits, targets, parameters):
+    for rows, piece in _pieces(logits, targets, parameters):
         with np.errstate(all="ignore"):
             second = evaluate_second(np, *piece) * _of_rows(upstream, rows, logits.shape)[..., np.newaxis]
             output.write(rows, second)
@@ -53,7 +53,7 @@ def curvature(logits: Array, targets: Array, parameters: Parameters, direction: 
     """Write the Hessian of each row's loss times a direction of the logits' shape."""
     directions = direction.reshape((_size(logits.shape[:-1]), logits.shape[-1]))
     output = _Output(out, logits.shape)
-    for rows, *piece in _pieces(logits, targets, parameters):
+    for rows, piece in _pieces(logits, targets, parameters):
         with np.errstate(all="ignore"):
             output.write(rows, evaluate_curvature(np, *piece, directions[rows]))
     output.finish()
@@ -70,7 +70,7 @@ def partial(
 ) -> None:
     """Write the derivative with respect to what `name` says, times the row's `upstream`."""
     output = _Output(out, logits.shape)
-    for rows, *piece in _pieces(logits, targets, parameters):
+    for rows, piece in _pieces(logits, targets, parameters):
         with np.errstate(all="ignore"):
             slope = evaluate_partial(np, name, *piece)
             factor = _of_rows(upstream, rows, logits.shape)
@@ -81,7 +81,7 @@ def partial(
 def total(logits: Array, targets: Array, parameters: Parameters) -> float:
     """Sum of the rows' losses in float64, each term unrounded; the order of additions depends on the shape alone."""
     sums = [0.0]
-    for _, *piece in _pieces(logits, targets, parameters):
+    for _, piece in _pieces(logits, targets, parameters):
         with np.errstate(all="ignore"):
             sums.append(float(tree_sum(np, evaluate(np, *piece).value)))
     return float(tree_sum(np, np.array(sums)))
@@ -92,7 +92,7 @@ def partial_total(
 ) -> float:
     """Sum of what `partial` writes, in float64."""
     sums = [0.0]
-    for rows, *piece in _pieces(logits, targets, parameters):
+    for rows, piece in _pieces(logits, targets, parameters):
         with np.errstate(all="ignore"):
             slope = evaluate_partial(np, name, *piece)
             factor = _of_rows(upstream, rows, logits.shape)
@@ -100,8 +100,10 @@ def partial_total(
     return float(tree_sum(np, np.array(sums)))
 
 
-def _pieces(logits: Array, targets: Array, parameters: Parameters) -> Iterator[Any]:
-    """Rows by the block: which they are, logits in float64, targets, and parameters."""
+def _pieces(
+    logits: Array, targets: Array, parameters: Parameters
+) -> Iterator[tuple[slice, tuple[Array, Array, Parameters]]]:
+    """Rows by the block: which they are, and their logits in float64, targets and parameters."""
     classes = logits.shape[-1]
     flat = logits.reshape((_size(logits.shape[:-1]), classes))
     labelled = parameters.encoding == "labels"
@@ -115,7 +117,7 @@ def _pieces(logits: Array, targets: Array, parameters: Parameters) -> Iterator[A
         part = flat_targets[rows]
         if part.dtype.kind not in "biu":
             part = part.astype(np.float64)
-        yield rows, flat[rows].astype(np.float64), part, replace(parameters, **given)
+        yield rows, (flat[rows].astype(np.float64), part, replace(parameters, **given))
 
 
 def _of_rows(factors: float | Array, rows: slice, shape: tuple[int, ...]) -> Array:
