@@ -14,7 +14,7 @@ BACKENDS := numpy torch torch:compile jax jax:jit array_api_strict
 help:
 	@echo "make conformance [BACKEND=numpy]  set up, run the suite on one backend, write the report"
 	@echo "make test                         set up, then lint, all tests, and the suite on every backend of this machine"
-	@echo "make accuracy                     measure the error of 10^8 float32 margins a gamma and of all 16-bit logits"
+	@echo "make accuracy                     measure the error of 10^8 float32 margins a gamma and of all 16-bit logits, every loss"
 	@echo "make vectors                      generate the test vectors anew and compare them with the committed ones"
 	@echo "make gpu                          the suite on every CUDA backend of this machine"
 
@@ -43,9 +43,11 @@ lint: $(VENV)/.test
 
 accuracy: $(VENV)/.test
 	$(BIN)/python benchmarks/accuracy.py --out benchmarks/results/accuracy.json
+	$(BIN)/python benchmarks/family_accuracy.py --count 4000 --out benchmarks/results/family_accuracy.json
 
 vectors: $(VENV)/.conformance
 	$(BIN)/python -m focal_ref.conformance.generate --check
+	$(BIN)/python -m focal_ref.conformance.family.generate --check
 
 gpu: $(VENV)/.test
 	@set -e; for backend in torch torch:compile jax jax:jit cupy; do \

@@ -147,6 +147,8 @@ def bound(case: Case, quantity: str) -> float:
         return 1.0 if case.dtype == "float32" else 16.0 if case.dtype == "float64" else 0.51
     if case.dtype != "float64":
         return 0.501
+    if case.function == "star_loss":
+        return 5.0
     exponents = [
         number for name, number in case.parameters.items() if name not in ("alpha", "clip") and number is not None
     ]

@@ -104,7 +104,8 @@ def rounded(
 ) -> int | list[Any]:
     """Bits of a quantity, correctly rounded to a format; nested lists where `quantity` gives them.
 
-    An exact zero is positive.
+    An exact zero is positive. A number that is closer to a boundary of rounding than its 60 digits tell may fall on the
+    wrong side; `focal_ref.conformance.family.certify` decides those.
     """
     return round_all(quantity(function, name, inputs, parameters), format)
 
