@@ -98,7 +98,8 @@ class Adapter(ABC):
         # Lengths may be symbols of a compiler, so that nothing converts them.
         for length in shape:
             size *= length
-        if parameters.encoding != "labels":
+        # An unsigned label cannot say to ignore, and comparing it with -2 would wrap around.
+        if parameters.encoding != "labels" or self.dtype_name(targets).startswith("uint"):
             return max(size, 1)
         results_a_label = 1 if parameters.form == ROWS else logits.shape[-1]
         return self.counted(targets != IGNORE, results_a_label)

@@ -15,7 +15,6 @@ import numpy as np
 from focal_ref._evaluate import evaluate, evaluate_curvature, evaluate_partial, evaluate_second, tree_sum
 from focal_ref._formulas import SPECIAL_EXPONENTS
 from focal_ref._parameters import NUMBERS, ROWS, Parameters, Precision
-from focal_ref._rounding import NARROW_FORMATS
 from focal_ref.adapters._array_api import ArrayApiAdapter
 from focal_ref.adapters._jax_multiply import narrowed, widened
 
@@ -89,13 +88,6 @@ class JaxFormulas(ArrayApiAdapter):
 
     def dtype_name(self, array: Array) -> str:
         return str(array.dtype.name)
-
-    def bits(self, wide: Array) -> Array:
-        return jax.lax.bitcast_convert_type(wide, jnp.int64)
-
-    def from_bits(self, bits: Array, dtype: str) -> Array:
-        unsigned = {32: jnp.uint32, 16: jnp.uint16}[NARROW_FORMATS[dtype].bits]
-        return jax.lax.bitcast_convert_type(bits.astype(unsigned), getattr(jnp, dtype))
 
     def widened(self, logits: Array, parameters: Parameters) -> Array:
         # The logarithm of a subnormal probability is a number like any other; a logit may as well be zero.

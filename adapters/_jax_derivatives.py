@@ -16,6 +16,7 @@ from focal_ref._evaluate import FORMS
 from focal_ref._parameters import ROWS
 from focal_ref.adapters._jax_compute import Options, Quantity, compute
 from focal_ref.adapters._jax_multiply import contract, multiply
+from focal_ref.adapters._jax_shards import aligned, shaped
 
 Array = Any
 
@@ -33,7 +34,8 @@ def total(options: Options, logits: Array, arrays: dict[str, Array]) -> Array:
 
 
 def _bind(quantity: Quantity, options: Options, arrays: dict[str, Array]) -> Array:
-    return _quantity.bind(*arrays.values(), quantity=quantity, options=options, names=tuple(arrays), mapped=())
+    operands = aligned(arrays.values())
+    return _quantity.bind(*operands, quantity=quantity, options=options, names=tuple(arrays), mapped=())
 
 
 def _apply(*operands: Array, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any) -> Array:
@@ -61,7 +63,7 @@ def _shape(*operands: Any, quantity: Quantity, options: Options, names: tuple[st
         own = shapes[quantity.name]
     elif options.form == ROWS and (quantity.kind == "value" or quantity.name == "weights"):
         own = own[:-1]
-    return jax.core.ShapedArray((*batch, *own), jnp.dtype(quantity.dtype))
+    return shaped(operands[0], (*batch, *own), jnp.dtype(quantity.dtype))
 
 
 def _batched(

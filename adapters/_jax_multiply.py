@@ -15,6 +15,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from focal_ref._rounding import NARROW_FORMATS, rounder
+from focal_ref.adapters._jax_shards import aligned, shaped
 
 Array = Any
 
@@ -27,12 +28,12 @@ def multiply(coefficient: Array, tangent: Array, dtype: Any) -> Array:
 
     A tangent of zero gives zero, also times an infinite coefficient: what does not move changes nothing.
     """
-    return _multiply.bind(coefficient, tangent, dtype=jnp.dtype(dtype))
+    return _multiply.bind(*aligned((coefficient, tangent)), dtype=jnp.dtype(dtype))
 
 
 def contract(coefficient: Array, tangent: Array, dtype: Any, *, axes: int) -> Array:
     """The sum of `multiply` over so many last axes, rounded once to `dtype`."""
-    return _contract.bind(coefficient, tangent, dtype=jnp.dtype(dtype), axes=axes)
+    return _contract.bind(*aligned((coefficient, tangent)), dtype=jnp.dtype(dtype), axes=axes)
 
 
 def widened(array: Array) -> Array:
@@ -88,11 +89,11 @@ def _contract_in_scope(coefficient: Array, tangent: Array, *, dtype: Any, axes: 
 
 
 def _multiply_shape(coefficient: Any, tangent: Any, *, dtype: Any) -> Any:
-    return jax.core.ShapedArray(coefficient.shape, dtype)
+    return shaped(coefficient, coefficient.shape, dtype)
 
 
 def _contract_shape(coefficient: Any, tangent: Any, *, dtype: Any, axes: int) -> Any:
-    return jax.core.ShapedArray(coefficient.shape[: len(coefficient.shape) - axes], dtype)
+    return shaped(coefficient, coefficient.shape[: len(coefficient.shape) - axes], dtype)
 
 
 # In the transposes the cotangent is what is multiplied by a coefficient.

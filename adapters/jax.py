@@ -1,12 +1,13 @@
-"""JAX: the closed forms in float64 inside a local x64 scope, with custom derivative rules.
+"""JAX: the closed forms in float64 inside a local x64 scope, with derivative rules of their own.
 
 Exact precision needs float64 arithmetic, which JAX hides unless ``jax_enable_x64`` is set. The scope is entered only
-around the arithmetic: arrays keep their dtypes outside, and programs need not enable x64. It works under jit, vmap,
-grad and their compositions.
+around the arithmetic (`focal_ref.adapters._jax_compute`): arrays keep their dtypes outside, and programs need not
+enable x64. It works under jit, vmap, scan, shard_map, grad and their compositions
+(`focal_ref.adapters._jax_derivatives`).
 
 XLA on the CPU flushes subnormal numbers to zero in every floating-point operation. Results are therefore rounded to
 their bits in integer arithmetic, which flushes nothing: value and gradient have the same bits as NumPy's, subnormal
-ones included. Of the float64 results, subnormal ones come out as zero.
+ones included. Of the float64 results, subnormal ones come out as zero, and those next to them may lose digits.
 """
 
 from typing import Any

@@ -9,6 +9,7 @@ from focal_ref._evaluate.resolve import (
     class_weight,
     class_weights,
     device_of,
+    far_logits,
     further_weights,
     is_number,
     masked,
@@ -48,8 +49,10 @@ def partial(xp: Any, form: ElementwiseForm, name: str, logits: Array, targets: A
     factors = None if parameters.weights is None else further_weights(xp, parameters.weights, logits)[0]
     _, _, share, _ = plan.arguments
     if name == "alpha":
-        return plan.mask(xp, weighed(xp, (2.0 * share - 1.0) * value, factors))
-    slope = form.partials["targets"](*plan.arguments)
+        return plan.mask(xp, weighed(xp, weighed(xp, value, 2.0 * share - 1.0), factors))
+    near, rest = far_logits(xp, logits)
+    primitives, _, _, numbers = plan.arguments
+    slope = rest(form.partials["targets"](primitives, near, share, numbers))
     if plan.outside.alpha is not None:
         slope = _weighted_target_slope(xp, form, plan, slope, value)
     return plan.mask(xp, weighed(xp, slope, factors))
@@ -62,7 +65,7 @@ def _weighted_target_slope(xp: Any, form: ElementwiseForm, plan: "_Plan", slope:
     own = positive * share + negative * (1.0 - share)
     # At a probability of 0 or 1 both terms may be infinite, of opposite signs: one beside it says which wins.
     infinite = xp.abs(value) == xp.inf
-    near = xp.where(infinite, xp.where(inputs > 0.5, 1.0 - 2.0**-53, 2.0**-1022), inputs)
+    near = xp.where(infinite, xp.where(inputs > 0.5, xp.full_like(inputs, 1.0 - 2.0**-53), 2.0**-1022), inputs)
     near_value, _ = form.value_and_gradient(primitives, near, share, numbers, narrowed=False)
     near_slope = form.partials["targets"](primitives, near, share, numbers)
     combined = weighed(xp, near_value, positive - negative) + weighed(xp, near_slope, own)
@@ -89,6 +92,9 @@ def _plan(xp: Any, form: ElementwiseForm, logits: Array, targets: Array, paramet
     if resolved.share is None:
         resolved = resolved._replace(share=xp.astype(resolved.positive, logits.dtype))
     valid: Array | None = resolved.valid
+    if parameters.form == "star":
+        # FL* is not defined between the classes.
+        valid = both(valid, (resolved.share == 0.0) | (resolved.share == 1.0))
     if parameters.form == "probability":
         # NaN stays NaN by itself; it is no probability out of range, but gives the same.
         valid = both(valid, (logits >= 0.0) & (logits <= 1.0))

@@ -11,6 +11,7 @@ from focal_ref._evaluate.resolve import (
     class_weight,
     class_weights,
     device_of,
+    far_logits,
     further_weights,
     is_number,
     masked,
@@ -67,25 +68,22 @@ def partial(xp: Any, name: str, logits: Array, targets: Array, parameters: Param
     share = plan.targets.share
     if name == "alpha":
         # alpha_t = alpha t + (1 - alpha)(1 - t)
-        side = 2.0 * share - 1.0 if share is not None else xp.where(plan.targets.positive, 1.0, -1.0) * plan.ones
-        return plan.mask(xp, weighed(xp, side * value, factors))
+        side = 2.0 * share - 1.0 if share is not None else xp.where(plan.targets.positive, plan.ones, -plan.ones)
+        return plan.mask(xp, weighed(xp, weighed(xp, value, side), factors))
     return plan.mask(xp, weighed(xp, _target_slope(xp, plan, logits, parameters), factors))
 
 
 def _target_slope(xp: Any, plan: "_Plan", logits: Array, parameters: Parameters) -> Array:
     """Derivative of alpha_t times the loss with respect to the target, both of which depend on it."""
     share: Any = plan.targets.share
-    # At an infinite logit both terms may be infinite, of opposite signs: a large one says which wins.
-    infinite = xp.abs(logits) == xp.inf
-    near = xp.where(infinite, xp.where(logits > 0.0, 1e300, -1e300), logits)
+    near, rest = far_logits(xp, logits)
     slope = plan.forms.target_derivative(near, share, plan.gamma)
     if parameters.alpha is not None:
         positive, negative, _ = class_weights(xp, parameters.alpha, logits)
         value, _ = plan.forms.value_and_gradient(near, share, plan.gamma)
-        slope = weighed(xp, value, positive - negative) + weighed(
-            xp, slope, positive * share + negative * (1.0 - share)
-        )
-    return xp.where(infinite & (xp.abs(slope) > 1e200), slope * xp.inf, slope)
+        own = positive * share + negative * (1.0 - share)
+        slope = weighed(xp, value, positive - negative) + weighed(xp, slope, own)
+    return rest(slope)
 
 
 class _Plan(NamedTuple):

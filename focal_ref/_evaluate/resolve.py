@@ -1,5 +1,6 @@
 """Targets, weights and numbers of a call as arrays of the working dtype, each with where it is valid."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from focal_ref._parameters import BACKGROUND, IGNORE, Parameters
@@ -101,6 +102,25 @@ def masked(xp: Any, quantity: Array, valid: Array, ignored: Array | None) -> Arr
     """NaN where the data are invalid, and 0 where the element is ignored, whatever it holds."""
     quantity = xp.where(valid, quantity, xp.nan)
     return quantity if ignored is None else xp.where(ignored, 0.0, quantity)
+
+
+def far_logits(xp: Any, logits: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Nearer logits in the place of huge and infinite ones, and what brings a derivative back to where it belongs.
+
+    The terms of a derivative with respect to the target may overflow, to infinities of opposite signs, where their sum
+    does not. That far out it is in proportion to the logit, or next to nothing.
+    """
+    far = float(xp.finfo(logits.dtype).max) ** 0.75
+    magnitude = xp.abs(logits)
+    huge = magnitude > far
+    ratio = xp.where(huge, magnitude / far, 1.0)
+    ones = xp.ones_like(logits)
+    near = xp.where(huge, xp.where(logits > 0.0, far * ones, -far * ones), logits)
+
+    def rest(slope: Array) -> Array:
+        return xp.where(xp.abs(slope) > far**0.5, ratio * slope, slope)
+
+    return near, rest
 
 
 def both(first: Array | None, second: Array | None) -> Array | None:

@@ -157,6 +157,34 @@ def test_a_hessian_through_scan_checkpoint_and_cond_is_the_same(function):
         assert_same_bits(found, wanted)
 
 
+@pytest.mark.parametrize("function", [loss, softmax_loss])
+def test_derivatives_inside_and_outside_of_a_shard_map_are_the_same(function):
+    from jax.sharding import AxisType, PartitionSpec
+
+    x = jnp.asarray(some_logits("float32", 34)[28:].reshape(2, 3))
+    t = jnp.array([[1, 0, 1], [0, 1, 0]]) if function is loss else jnp.array([2, 0])
+    rows, everywhere = PartitionSpec("device"), PartitionSpec()
+
+    def added(x, t, gamma):
+        return function(x, t, gamma=gamma, reduction="sum")
+
+    def derivatives(x, t, gamma):
+        gradients = jax.grad(added, argnums=(0, 2))(x, t, gamma)
+        return gradients, jax.jvp(lambda x: jax.grad(added)(x, t, gamma), (x,), (x,))[1]
+
+    # One device has the types of many.
+    mesh = jax.make_mesh((1,), ("device",), axis_types=(AxisType.Auto,))
+    specs = (rows, rows, everywhere)
+    inside = jax.shard_map(derivatives, mesh=mesh, in_specs=specs, out_specs=((rows, everywhere), rows))
+    outside = jax.shard_map(
+        lambda *arrays: jax.lax.psum(added(*arrays), "device"), mesh=mesh, in_specs=specs, out_specs=everywhere
+    )
+    wanted = jax.jit(derivatives)(x, t, jnp.float32(1.5))
+    jax.tree.map(assert_same_bits, jax.jit(inside)(x, t, jnp.float32(1.5)), wanted)
+    found = jax.jit(jax.grad(outside, argnums=(0, 2)))(x, t, jnp.float32(1.5))
+    jax.tree.map(assert_same_bits, found, wanted[0])
+
+
 # What is refused
 
 X, T = np.float32([0.5, -2.0, 1.0]), np.float32([1.0, 0.0, 1.0])
