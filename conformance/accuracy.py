@@ -84,6 +84,52 @@ def budget(
     return np.full_like(gamma, 0.501)
 
 
+def family_budget(
+    function: str,
+    tier: str,
+    format: Format,
+    exponent: float | Array,
+    *,
+    weighted: bool,
+    margin: float | Array = 0.0,
+) -> Floats:
+    """Largest permitted error in ulp of the losses beside the focal loss, and of derivatives in parameters.
+
+    Parameters
+    ----------
+    function
+        Of the canonical call.
+    tier, format, weighted
+        As in `budget`.
+    exponent
+        Sum of the exponents of the loss.
+    margin
+        Magnitude of the logit; times the exponent it is the size of an exponent in log space.
+
+    Notes
+    -----
+    One budget for value, derivatives with respect to logits, parameters and targets, in ulp of the sum of the terms'
+    magnitudes where these cancel. Narrow formats: one rounding of float64, 0.501 ulp; a softmax adds up the errors of
+    its classes, 1 ulp. Float64: 8 + 2 ulp for each unit of the exponents and one for a weight, as the focal loss; FL*
+    with its margin in two parts 4 ulp; softmax 16 ulp. All of these relatives compute the same in "fast" precision.
+    "standard": as in `budget`.
+    """
+    exponent = np.minimum(np.asarray(exponent, dtype=np.float64), 1e9)
+    more = 1.0 if weighted else 0.0
+    if tier == "standard":
+        with np.errstate(all="ignore"):
+            size = np.clip(np.nan_to_num(exponent * np.logaddexp(0.0, margin), nan=0.0, posinf=1e4), 0.0, 1e4)
+        return np.asarray(16.0 + 4.0 * exponent + 2.0 * size + more, dtype=np.float64)
+    rows = function == "softmax_loss"
+    if format.name != "float64":
+        return np.full_like(exponent, 1.0 if rows else 0.501)
+    if rows:
+        return np.full_like(exponent, 16.0)
+    if function == "star_loss":
+        return np.full_like(exponent, 4.0 + more)
+    return 8.0 + 2.0 * exponent + more
+
+
 def modulation(logits: Array, targets: Array, gamma: float | Array) -> Floats:
     """``gamma softplus(s)`` of each element, for the budget; soft targets count as their harder side."""
     with np.errstate(all="ignore"):
@@ -154,6 +200,13 @@ def exact_results(
         scale = np.where((hard & (name != "second_derivative")) | ~finite, exponent, scale)
         results[name] = Exact(round_units(high, low, exponent, format), high, low, exponent, scale)
     return results
+
+
+def exact_of(quantity: _exact.Unrounded, format: Format) -> Exact:
+    """What a finite quantity in which nothing cancels must be in a format."""
+    exponent = quantity.unit_exponent(format.minimum_exponent, format.precision)
+    high, low = quantity.in_units(exponent)
+    return Exact(round_units(high, low, exponent, format), high, low, exponent, exponent)
 
 
 def _reference(logits: Array, targets: Array, alpha: Any, gamma: Any, rule: str) -> _exact.Exact:

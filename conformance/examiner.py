@@ -1,6 +1,6 @@
 """Runs the target for one requirement and dtype and collects what was compared and what failed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -15,7 +15,7 @@ from focal_ref.conformance.accuracy import (
     exact_results,
     modulation,
 )
-from focal_ref.conformance.findings import MAXIMUM_LISTED, Finding, shown
+from focal_ref.conformance.findings import MAXIMUM_LISTED, Finding, shown, signature
 from focal_ref.conformance.formats import FORMATS, Format, to_bits
 from focal_ref.conformance.requirements import Requirement
 from focal_ref.conformance.targets import Call, NotNative, Target
@@ -70,6 +70,11 @@ class Examiner:
     def claims(self, capability: str) -> bool:
         """Whether the profile claims a capability."""
         return capability in self.target.profile.capabilities
+
+    @property
+    def is_widest(self) -> bool:
+        """Whether the format under test is the widest that the profile claims."""
+        return self.dtype == next(dtype for dtype in FORMATS if dtype in self.target.profile.tiers)
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -152,19 +157,21 @@ class Examiner:
             self.accuracy(quantity, call, got[: index.size], exact[index], [ids[int(i)] for i in index])
 
     def run(self, quantity: str, call: Call, case: str) -> Array | None:
-        """One quantity of a call; an exception is a finding, and the result then None."""
+        """One quantity of a call, by its name or the parameter's; after an exception, which is a finding, None."""
         try:
             if quantity == "value":
                 result = self.target.value(call)
             elif quantity == "gradient":
                 result = self.target.value_and_gradient(call)[1]
+            elif quantity in ("second_derivative", "hessian"):
+                result = getattr(self.target, quantity)(call)
             else:
-                result = self.target.second_derivative(call)
+                result = self.target.parameter_gradient(quantity, call)
         except Exception as error:  # a target may raise anything, and the run goes on
             self.raised(quantity, call, case, error)
             return None
-        if call.reduction == "none" and result.shape != call.logits.shape:
-            self.fail(case, quantity, f"shape {call.logits.shape}", f"shape {result.shape}")
+        if call.reduction == "none" and result.shape != call.shape_of(quantity):
+            self.fail(case, quantity, f"shape {call.shape_of(quantity)}", f"shape {result.shape}")
             return None
         if call.reduction == "none" and result.dtype.name != call.logits.dtype.name:
             self.fail(case, quantity, f"dtype {call.logits.dtype.name}", f"dtype {result.dtype.name}")
@@ -182,7 +189,7 @@ class Examiner:
                 quantity,
                 "a native array" if not kind else "a result",
                 f"{kind}{first_line}",
-                {"call": _signature(call)},
+                {"call": signature(call)},
             )
         )
 
@@ -192,7 +199,7 @@ class Examiner:
         if got is None:
             return
         exact = self.exact(call)[quantity]
-        self.accuracy(quantity, call, got.reshape(-1), _flat(exact), [case] * call.logits.size)
+        self.accuracy(quantity, call, got.reshape(-1), flat(exact), [case] * call.logits.size)
 
     def exact(self, call: Call) -> dict[str, Exact]:
         """The exact results of a call without reduction and weights, by the declared rule for soft targets."""
@@ -217,10 +224,41 @@ class Examiner:
             budget(tier, self.format, gamma, weighted=weighted, modulation=modulation(logits, targets, gamma)),
             got.shape,
         )
+
+        def inputs(index: int) -> dict[str, str]:
+            return {"logit": shown(logits[index], self.dtype), "target": shown(targets[index], self.dtype)}
+
+        self.judge(quantity, call, got, exact, ids, allowed, growth=np.minimum(gamma, HUGE), inputs=inputs)
+
+    def judge(
+        self,
+        quantity: str,
+        call: Call,
+        got: Array,
+        exact: Exact,
+        ids: Sequence[str],
+        allowed: Array,
+        *,
+        growth: Array,
+        inputs: Callable[[int], Mapping[str, str]],
+    ) -> None:
+        """Compare results with exact ones by the errors that are allowed.
+
+        Parameters
+        ----------
+        quantity, call, got, exact, ids
+            As in `accuracy`, everything flat.
+        allowed
+            Largest error of each, in ulp.
+        growth
+            How many more terms of its size a result has, for those that are flushed one by one.
+        inputs
+            What is shown of an element.
+        """
         flushed: Array = np.zeros(())
         if self.target.profile.conventions["subnormals"] == "flushed":
             # A result of gamma + 1 equal terms vanishes when each of them is subnormal; exact claims to avoid that.
-            flushed = np.ones(()) if tier == "exact" else 1.0 + np.minimum(gamma, HUGE)
+            flushed = np.ones(()) if self.tier == "exact" and call.precision == "exact" else 1.0 + growth
         error = error_in_ulps(got, exact, flushed=flushed, format=self.format)
         self.comparisons += got.size
         with np.errstate(all="ignore"):
@@ -231,18 +269,13 @@ class Examiner:
         bad = np.flatnonzero(~(error <= allowed))
         if bad.size == 0:
             return
-        inputs = {
-            "call": _signature(call),
-            "logit": shown(logits[worst], self.dtype),
-            "target": shown(targets[worst], self.dtype),
-        }
         self.findings.append(
             Finding(
                 ids[worst],
                 quantity,
                 shown(exact.numbers[worst], self.dtype),
                 shown(got[worst], self.dtype),
-                inputs,
+                {"call": signature(call), **inputs(worst)},
                 float(error[worst]),
                 float(allowed[worst]),
                 int(bad.size),
@@ -324,7 +357,7 @@ class Examiner:
                 )
             return
         self.findings.append(
-            Finding(case, "value", "an error", f"a result of shape {result.shape}", {"call": _signature(call)})
+            Finding(case, "value", "an error", f"a result of shape {result.shape}", {"call": signature(call)})
         )
 
 
@@ -334,22 +367,6 @@ def _vector_set(name: str) -> VectorSet:
     return load_vectors(name)
 
 
-def _flat(exact: Exact) -> Exact:
+def flat(exact: Exact) -> Exact:
+    """The same, of one dimension."""
     return Exact(*(np.asarray(getattr(exact, name)).reshape(-1) for name in Exact.__dataclass_fields__))
-
-
-def _signature(call: Call) -> str:
-    """The canonical call as a line of code."""
-    parts = [f"alpha={_short(call.alpha)}", f"gamma={_short(call.gamma)}"]
-    for name, default in (("encoding", "binary"), ("weights", None), ("reduction", "none"), ("normalizer", None)):
-        value = getattr(call, name)
-        if value is not default and not (isinstance(value, str) and value == default):
-            parts.append(f"{name}={_short(value)}")
-    if call.precision != "exact":
-        parts.append(f"precision={call.precision!r}")
-    dtype = call.logits.dtype.name
-    return f"loss(logits[{dtype}{list(call.logits.shape)}], targets[{call.targets.dtype.name}], {', '.join(parts)})"
-
-
-def _short(value: Any) -> str:
-    return f"array{list(value.shape)}" if isinstance(value, np.ndarray) else repr(value)

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from focal_ref.conformance.family.vectors import function_names
 from focal_ref.conformance.formats import FORMATS, hex_bits
 from focal_ref.conformance.requirements import Requirement
+from focal_ref.conformance.targets import Call
+from focal_ref.conformance.targets.functions import parameter_names
 from focal_ref.conformance.vectors import vector_set_names
 
 MAXIMUM_LISTED = 3
@@ -66,6 +69,23 @@ def shown(number: Any, dtype: str) -> str:
     return f"{scalar!s:<26}{hex_bits(scalar, format)}"
 
 
+def signature(call: Call) -> str:
+    """The canonical call as a line of code."""
+    own = ("alpha", "gamma") if call.function == "loss" else parameter_names(call.function)
+    values = {name: getattr(call, name) for name in ("alpha", "gamma") if name in own} | dict(call.parameters)
+    parts = [f"{name}={_short(value)}" for name, value in values.items()]
+    for name, default in (("encoding", "binary"), ("weights", None), ("reduction", "none"), ("normalizer", None)):
+        value = getattr(call, name)
+        if value is not default and not (isinstance(value, str) and value == default):
+            parts.append(f"{name}={_short(value)}")
+    if call.precision != "exact":
+        parts.append(f"precision={call.precision!r}")
+    logits, targets = (f"{array.dtype.name}{list(array.shape)}" for array in (call.logits, call.targets))
+    if call.function == "loss":
+        targets = call.targets.dtype.name
+    return f"{call.function}(logits[{logits}], targets[{targets}], {', '.join(parts)})"
+
+
 def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Finding], command: str) -> str:
     """The message of one requirement and dtype: the worst finding in full, the rest counted.
 
@@ -104,9 +124,14 @@ def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Findin
 
 def _narrowing(identifier: str, dtype: str, finding: Finding) -> str:
     """Options that run one requirement and dtype, or one stored vector of it."""
-    if finding.case.partition("/")[0] in vector_set_names() and f"/{dtype}/" in finding.case:
+    stored = (*vector_set_names(), *function_names())
+    if finding.case.partition("/")[0] in stored and f"/{dtype}/" in finding.case:
         return f"--case={shlex.quote(f'{identifier}/{dtype}/{finding.case}')}"
     return f"-k {identifier}-{dtype}" if dtype else f"-k {identifier}"
+
+
+def _short(value: Any) -> str:
+    return f"array{list(value.shape)}" if isinstance(value, np.ndarray) else repr(value)
 
 
 def _row(name: str, text: str) -> str:

@@ -12,7 +12,21 @@ from focal_ref.conformance.examiner import Examiner
 
 Check = Callable[[Examiner], None]
 
-_MODULES = ("values", "derivatives", "extremes", "reductions", "shapes", "transforms", "determinism")
+_MODULES = (
+    "values",
+    "derivatives",
+    "extremes",
+    "labels",
+    "probabilities",
+    "softmax",
+    "star",
+    "relatives",
+    "parameters",
+    "reductions",
+    "shapes",
+    "transforms",
+    "determinism",
+)
 _REGISTERED: dict[str, Check] = {}
 
 

@@ -8,10 +8,14 @@ import numpy as np
 from focal_ref.conformance.accuracy import budget
 from focal_ref.conformance.checks import check
 from focal_ref.conformance.examiner import Examiner
+from focal_ref.conformance.family.functions import IGNORE
+from focal_ref.conformance.family_comparison import allowed_errors, truth
 from focal_ref.conformance.formats import FORMATS
-from focal_ref.conformance.targets import Call
+from focal_ref.conformance.targets import ROWS, Array, Call
 
 SIZES = (1, 2, 3, 1000, 70001)
+BLOCK, COPIES = 100_003, 100
+"""Ten million elements of which a hundred thousand differ; no power of two divides the block."""
 
 
 @check("FL-RED-001")
@@ -82,6 +86,75 @@ def derivatives_of_reductions(examiner: Examiner) -> None:
         examiner.same_bits(f"gradient of {reduction}", "gradient", got[normal], expected[normal], inputs)
 
 
+@check("FL-RED-007")
+def mean_of_what_counts(examiner: Examiner) -> None:
+    labels = np.array([[0, -1, 2, IGNORE], [IGNORE, 4, -1, IGNORE]])
+    logits, _ = examiner.random((2, 4, 5), seed=7)
+    logits[labels == IGNORE] = np.nan
+    call = Call(logits, labels, reduction="mean", function="loss_from_labels")
+    _compare_mean(examiner, call, labels != IGNORE, "labels, three of eight ignored")
+    if examiner.claims("softmax"):
+        rows = Call(logits, np.abs(labels), None, reduction="mean", function=ROWS)
+        rows.targets[labels == IGNORE] = IGNORE
+        _compare_mean(examiner, rows, labels != IGNORE, "softmax, three of eight ignored")
+    if examiner.claims("array_parameters") and examiner.is_widest:
+        # Weights scale the terms, never the denominator.
+        plain = _reduced(examiner, call, "mean")
+        halved = _reduced(examiner, replace(call, weights=np.full((2, 4, 1), 0.5)), "mean, weights")
+        if plain is not None and halved is not None:
+            examiner.true(halved == plain / 2, "weights of 0.5", "mean", f"half of {plain}", halved)
+
+
+@check("FL-RED-008")
+def nothing_counts(examiner: Examiner) -> None:
+    shapes = {"loss_from_labels": ((6,), (0,)), ROWS: ((6,),) if examiner.claims("softmax") else ()}
+    for function, some in shapes.items():
+        for shape in some:
+            logits, _ = examiner.random((*shape, 5), seed=8)
+            labels = np.full(shape, IGNORE)
+            for reduction in ("sum", "mean"):
+                case = f"{function}, {reduction} of {shape[0]} ignored labels"
+                call = Call(logits, labels, alpha=None, reduction=reduction, function=function)
+                got = _reduced(examiner, call, case)
+                if got is not None:
+                    examiner.true(got == 0.0, case, reduction, "0.0", got)
+                if examiner.claims("autodiff") and examiner.claims("gradient"):
+                    gradient = examiner.run("gradient", call, case)
+                    if gradient is not None:
+                        zero = gradient.shape == logits.shape and bool(np.all(gradient == 0))
+                        examiner.true(zero, case, "gradient", f"zeros of shape {logits.shape}", gradient)
+
+
+@check("FL-RED-009")
+def long_sums(examiner: Examiner) -> None:
+    if "float32" not in examiner.target.profile.tiers:
+        return
+    # Easy negatives, as of a detector: a block of known losses, a hundred times.
+    inner = type(examiner)(examiner.target, examiner.requirement, "float32")
+    generator = np.random.default_rng(9)
+    logits = inner.array(generator.normal(-4.0, 2.0, BLOCK))
+    targets = inner.array(generator.random(BLOCK) < 0.001)
+    terms = inner.exact(Call(logits.astype(np.float64), targets.astype(np.float64)))["value"]
+    exact = COPIES * math.fsum(np.ldexp(terms.high, terms.ulp_exponent).tolist())
+    call = Call(np.tile(logits, COPIES), np.tile(targets, COPIES), reduction="sum")
+    case = f"sum of {call.logits.size}"
+    got = inner.run("value", call, case)
+    if got is not None:
+        _compare_number(inner, call, got, exact, case)
+    examiner.absorb(inner)
+
+
+def _compare_mean(examiner: Examiner, call: Call, counted: Array, case: str) -> None:
+    """Compare a mean with the sum of what counts over its number."""
+    got = examiner.run("value", call, case)
+    if got is None:
+        return
+    wide = Call(call.logits[counted].astype(np.float64), call.targets[counted], call.alpha, function=call.function)
+    precise = type(examiner)(examiner.target, examiner.requirement, "float64")
+    terms = truth(precise, wide, ("value",))["value"].numbers
+    _compare_number(examiner, call, got, math.fsum(terms.reshape(-1).tolist()) / terms.size, case)
+
+
 def _reduced(examiner: Examiner, call: Call, case: str) -> float | None:
     """A reduction as a float, after a check of its shape."""
     got = examiner.run("value", call, case)
@@ -98,20 +171,26 @@ def _compare_reduced(examiner: Examiner, call: Call, divisor: float, case: str) 
     got = examiner.run("value", call, case)
     if got is None:
         return
-    dtype = "float32" if examiner.format.bits == 16 and examiner.tier == "exact" else examiner.dtype
-    if got.shape != () or got.dtype.name != dtype:
-        examiner.fail(case, call.reduction, f"{dtype} of shape ()", f"{got.dtype.name} of shape {got.shape}")
-        return
     plain = replace(call, reduction="none", normalizer=None)
     # Exact terms in float64: rounding each costs 2^-53 of it, far below every budget but float64's, where it is half an
     # ulp of the sum at most and stands in the budget.
     wide = replace(plain, logits=call.logits.astype(np.float64), targets=call.targets.astype(np.float64))
     terms = type(examiner)(examiner.target, examiner.requirement, "float64").exact(wide)["value"].numbers
-    expected = math.fsum(terms.reshape(-1).tolist()) / divisor
+    _compare_number(examiner, call, got, math.fsum(terms.reshape(-1).tolist()) / divisor, case)
+
+
+def _compare_number(examiner: Examiner, call: Call, got: Array, expected: float, case: str) -> None:
+    """Compare a sum or mean by the budget of sums."""
+    dtype = "float32" if examiner.format.bits == 16 and examiner.tier == "exact" else examiner.dtype
+    if got.shape != () or got.dtype.name != dtype:
+        examiner.fail(case, call.reduction, f"{dtype} of shape ()", f"{got.dtype.name} of shape {got.shape}")
+        return
     format = FORMATS[dtype]
-    element = float(
-        np.max(budget(examiner.tier, examiner.format, np.asarray(call.gamma), weighted=True, modulation=0.0))
-    )
+    if call.function == "loss":
+        gamma = np.asarray(call.gamma)
+        element = float(np.max(budget(examiner.tier, examiner.format, gamma, weighted=True, modulation=0.0)))
+    else:
+        element = float(np.max(allowed_errors(examiner, call, 1)))
     if examiner.tier == "exact" and examiner.dtype != "float64":
         # Float64 accumulators: one rounding, and the sum's own error far below it.
         allowed = 0.51

@@ -1,12 +1,14 @@
 """SHP: shapes, dtypes, strides, arguments."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from focal_ref.conformance.checks import check
 from focal_ref.conformance.examiner import Examiner
-from focal_ref.conformance.targets import Call
+from focal_ref.conformance.targets import ROWS, Call
+from focal_ref.conformance.targets.functions import CAPABILITY_OF
 
 
 @check("FL-SHP-001")
@@ -117,3 +119,40 @@ def bad_targets(examiner: Examiner) -> None:
             good = Call(logits[others], targets[others])
             exact = examiner.exact(good)[quantity]
             examiner.accuracy(quantity, good, got[others], exact, [f"beside target {bad}"] * 15)
+
+
+@check("FL-SHP-009")
+def bad_arguments_of_the_family(examiner: Examiner) -> None:
+    logits, targets = examiner.random((4, 3), seed=9)
+    nan, infinity = float("nan"), float("inf")
+    wrong: dict[str, dict[str, tuple[float, ...]]] = {
+        "loss_from_probabilities": {"alpha": (1.5, -0.25), "gamma": (-1.0,)},
+        "star_loss": {"alpha": (1.5,), "beta": (nan, infinity)},
+        # Integers, because compiling targets get floats as arrays, whose values nobody reads.
+        "quality_focal_loss": {"beta": (-1, nan, infinity)},
+        "varifocal_loss": {"alpha": (-0.25, nan), "gamma": (-1.0,)},
+        "asymmetric_loss": {"gamma_positive": (-1.0,), "gamma_negative": (-1.0, nan), "clip": (-0.05, 1.0, nan)},
+        "heatmap_focal_loss": {"gamma": (-1.0,), "beta": (-1, infinity)},
+    }
+    others = {"star_loss": {"beta": 1.0}}
+    for function, arguments in wrong.items():
+        if not examiner.claims(CAPABILITY_OF[function]):
+            continue
+        first = examiner.array(np.full((4, 3), 0.5)) if function == "loss_from_probabilities" else logits
+        for name, numbers in arguments.items():
+            for number in numbers:
+                own: dict[str, Any] = {name: number} if name in ("alpha", "gamma") else {}
+                given = {**others.get(function, {}), **({} if own else {name: number})}
+                call = Call(first, targets, function=function, parameters=given, **own)
+                examiner.refuses(f"{function}, {name}={number}", call, name)
+        column = Call(first, targets[:, :1], function=function)
+        examiner.refuses(f"{function}, targets of shape (4, 1)", column, "targets")
+    if examiner.claims("softmax"):
+        rows = Call(logits, np.array([0, 1, 2, 0]), None, function=ROWS)
+        for name, wrong_call in {
+            "alpha": replace(rows, alpha=np.array([1.0, 1.0])),
+            "gamma": replace(rows, gamma=-1.0),
+            "axis": replace(rows, parameters={"axis": 2}),
+            "labels": replace(rows, targets=np.zeros((4, 1), np.int64)),
+        }.items():
+            examiner.refuses(f"softmax_loss, bad {name}", wrong_call, name)

@@ -1,10 +1,15 @@
 """XFM: transforms of the library must not change a result."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from focal_ref.conformance.checks import check
-from focal_ref.conformance.examiner import Examiner
-from focal_ref.conformance.targets import Call
+from focal_ref.conformance.examiner import Examiner, flat
+from focal_ref.conformance.family.functions import IGNORE
+from focal_ref.conformance.family_comparison import allowed_errors
+from focal_ref.conformance.targets import ROWS, Call
 
 
 @check("FL-XFM-001")
@@ -52,6 +57,32 @@ def forward_mode(examiner: Examiner) -> None:
         examiner.true(near, "tangent (1, -1, 2, 0.5)", "forward derivative", str(expected[0]), got[0])
 
 
+@check("FL-XFM-005")
+def vmap_over_parameters(examiner: Examiner) -> None:
+    logits, targets = examiner.random((8, 16), seed=5)
+    # Numbers that every format has, so that no library rounds the parameters themselves.
+    alpha = np.array([0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 0.875, 1.0]).reshape(8, 1)
+    gamma = np.array([0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0]).reshape(8, 1)
+    _compare_transformed(examiner, "vmap", Call(logits, targets, alpha, gamma), "vmap over alpha and gamma")
+
+
+@check("FL-XFM-006")
+def compiled_labels(examiner: Examiner) -> None:
+    logits, _ = examiner.random((8, 5), seed=6)
+    labels = np.array([0, 4, -1, IGNORE, 2, 3, -1, 1])
+    _compare_transformed(examiner, "compile", Call(logits, labels, function="loss_from_labels"), "compiled labels")
+
+
+@check("FL-XFM-007")
+def compiled_softmax(examiner: Examiner) -> None:
+    logits, _ = examiner.random((8, 20), seed=7)
+    labels = np.array([0, 4, 1, IGNORE, 19, 3, 12, 7])
+    _compare_transformed(examiner, "compile", Call(logits, labels, None, function=ROWS), "compiled softmax of labels")
+    if examiner.claims("soft_targets") and examiner.is_widest:
+        rows = examiner.array(np.equal.outer(labels, np.arange(20)) * 0.75 + 0.0125)
+        _compare_transformed(examiner, "compile", Call(logits, rows, None, function=ROWS), "compiled softmax of rows")
+
+
 def _has_same_bits(examiner: Examiner) -> bool:
     """Float64 results are accurate, not correctly rounded: a transform may take another of the closed forms."""
     return examiner.claims("same_bits") and examiner.dtype != "float64"
@@ -63,8 +94,11 @@ def _same_as_direct(examiner: Examiner, transform: str, gamma: float) -> None:
     special = examiner.array([0.0, -0.0, 30.0, -30.0, 90.0, -90.0, np.inf, -np.inf])
     if examiner.claims("same_bits"):
         logits[:, 0] = special
-    call = Call(logits, targets, gamma=gamma)
-    case = f"{transform}/gamma={gamma}"
+    _compare_transformed(examiner, transform, Call(logits, targets, gamma=gamma), f"{transform}/gamma={gamma}")
+
+
+def _compare_transformed(examiner: Examiner, transform: str, call: Call, case: str) -> None:
+    """Compare value and gradient under a transform with those of the direct call, or with what is exact."""
     try:
         value, gradient = examiner.target.value_and_gradient(call)
         got_value, got_gradient = examiner.target.transformed(transform, call)
@@ -72,10 +106,28 @@ def _same_as_direct(examiner: Examiner, transform: str, gamma: float) -> None:
         examiner.raised("value and gradient", call, case, error)
         return
     if _has_same_bits(examiner):
-        examiner.same_bits(case, "value", got_value, value, {"logit": logits})
-        examiner.same_bits(case, "gradient", got_gradient, gradient, {"logit": logits})
+        inputs = {"logit": call.logits} if call.function == "loss" else None
+        examiner.same_bits(case, "value", got_value, value, inputs)
+        examiner.same_bits(case, "gradient", got_gradient, gradient, inputs)
         return
-    for quantity, got in (("value", got_value), ("gradient", got_gradient)):
-        exact = examiner.exact(call)[quantity]
-        flat = type(exact)(*(np.asarray(getattr(exact, f)).reshape(-1) for f in exact.__dataclass_fields__))
-        examiner.accuracy(quantity, call, got.reshape(-1), flat, [case] * got.size)
+    for quantity, got, direct in (("value", got_value, value), ("gradient", got_gradient, gradient)):
+        if call.function == "loss":
+            exact = flat(examiner.exact(_broadcast(call))[quantity])
+            examiner.accuracy(quantity, call, got.reshape(-1), exact, [case] * got.size)
+            continue
+        # Twice the budget lies between two accurate results.
+        bound = 2.0 * float(np.max(allowed_errors(examiner, call, 1))) * 2.0 ** (1 - examiner.format.precision)
+        near = got.shape == direct.shape and np.allclose(
+            got.astype(np.float64), direct.astype(np.float64), rtol=bound, atol=0.0
+        )
+        examiner.true(near, case, quantity, f"the direct result within {bound:.3g} of it", got)
+
+
+def _broadcast(call: Call) -> Call:
+    """With parameters in the logits' shape."""
+    full: dict[str, Any] = {
+        name: np.broadcast_to(value, call.logits.shape)
+        for name in ("alpha", "gamma")
+        if isinstance(value := getattr(call, name), np.ndarray)
+    }
+    return replace(call, **full)

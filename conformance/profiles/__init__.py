@@ -36,6 +36,16 @@ CAPABILITIES = {
     "vmap": "mapping over a batch axis",
     "compile": "just-in-time compilation",
     "autocast": "automatic mixed precision",
+    "labels": "a loss of integer labels, one sigmoid a class, with background and ignored ones",
+    "probabilities": "a loss of probabilities",
+    "softmax": "a loss of a softmax over the classes",
+    "star": "the paper's alternate loss, FL*",
+    "quality": "the quality focal loss",
+    "varifocal": "the varifocal loss",
+    "asymmetric": "the asymmetric loss",
+    "heatmap": "the focal loss of heatmaps",
+    "parameter_derivatives": "derivatives with respect to hyper-parameters and soft targets",
+    "derivative_functions": "functions that return derivatives, beside automatic differentiation",
 }
 """What a profile may claim, and what it means."""
 

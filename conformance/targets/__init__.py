@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from focal_ref.conformance.profiles import Profile
 
 Array = NDArray[Any]
+
+ROWS = "softmax_loss"
+"""The one function whose result belongs to a row of logits."""
 
 
 class UsageError(Exception):
@@ -22,7 +25,16 @@ class NotNative(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """The canonical call, in NumPy arrays. Fields as in `focal_ref.loss`."""
+    """The canonical call, in NumPy arrays, with the fields of `focal_ref.loss` and two more.
+
+    Attributes
+    ----------
+    function
+        Which loss of the family, by its name in `focal_ref`.
+    parameters
+        Its further arguments by name, such as beta, clip or axis. alpha and gamma stand in their own fields, which
+        functions without them do not see.
+    """
 
     logits: Array
     targets: Array
@@ -33,10 +45,29 @@ class Call:
     reduction: str = "none"
     normalizer: float | None = None
     precision: str = "exact"
+    function: str = "loss"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def shape_of(self, quantity: str) -> tuple[int, ...]:
+        """Shape of a quantity of the call without reduction."""
+        shape = self.logits.shape
+        if self.function != ROWS or quantity not in ("value", "hessian"):
+            return shape
+        axis = self.parameters.get("axis", -1) % len(shape)
+        without = (*shape[:axis], *shape[axis + 1 :])
+        return without if quantity == "value" else (*without, shape[axis], shape[axis])
 
 
 class Target(ABC):
-    """An implementation under test. Results come back as NumPy arrays after a check that they are native ones."""
+    """An implementation under test. Results come back as NumPy arrays after a check that they are native ones.
+
+    Attributes
+    ----------
+    compiles
+        Whether every new shape costs a compilation, so that calls had better share shapes.
+    """
+
+    compiles = False
 
     def __init__(self, name: str, profile: Profile) -> None:
         self.name = name
@@ -56,7 +87,23 @@ class Target(ABC):
 
     @abstractmethod
     def second_derivative(self, call: Call) -> Array:
-        """The second derivative of each element with respect to its logit."""
+        """The second derivative of each result with respect to each logit that it depends on."""
+
+    @abstractmethod
+    def hessian(self, call: Call) -> Array:
+        """Of rows along the last axis: all second derivatives of each result."""
+
+    @abstractmethod
+    def parameter_gradient(self, name: str, call: Call) -> Array:
+        """The derivative with respect to a hyper-parameter or the soft "targets".
+
+        Without reduction that of each result, in the logits' shape; with one that of the result, in the parameter's
+        shape.
+        """
+
+    @abstractmethod
+    def derivative_functions(self, call: Call) -> Mapping[str, Array]:
+        """What the functions that return derivatives say, by quantity, where there are such functions."""
 
     @abstractmethod
     def transformed(self, transform: str, call: Call) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """Implementations that the gate runs beside the target: one that is right, and ones that must fail.
 
 They show in every run that the checks can tell the two apart. The right one takes another road than the reference: log
-space with softplus, in float64, rounded once; the wrong ones are the two most common mistakes.
+space with softplus, in float64, rounded once; the wrong ones are common mistakes.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,13 @@ import numpy as np
 
 from focal_ref.conformance.profiles import Profile, load_profile
 from focal_ref.conformance.targets import Array
+from focal_ref.conformance.targets.builtin_family import (
+    RIGHT,
+    Both,
+    background_as_last_class,
+    functions_of,
+    one_versus_rest,
+)
 from focal_ref.conformance.targets.libraries import PlainLibrary
 from focal_ref.conformance.targets.python import PythonTarget
 
@@ -22,6 +29,8 @@ DTYPE = "float32"
 CAUGHT_BY = {
     "loses-easy-elements": ("FL-VAL-002", "FL-GRAD-003"),
     "swaps-alpha": ("FL-VAL-001", "FL-VAL-004", "FL-GRAD-001"),
+    "takes-background-for-a-class": ("FL-LAB-002",),
+    "one-versus-rest": ("FL-SMX-001", "FL-SMX-002", "FL-SMX-006"),
 }
 """Wrong implementation to the requirements that must find it."""
 
@@ -33,16 +42,21 @@ def right_target() -> PythonTarget:
 
 def wrong_target(name: str) -> PythonTarget:
     """One of the implementations of `CAUGHT_BY`."""
-    functions: dict[str, Function] = {"loses-easy-elements": _loses_easy_elements, "swaps-alpha": _swaps_alpha}
-    return _target(f"built-in wrong: {name}", functions[name])
+    losses: dict[str, Function] = {"loses-easy-elements": _loses_easy_elements, "swaps-alpha": _swaps_alpha}
+    others: dict[str, dict[str, Both]] = {
+        "takes-background-for-a-class": {"loss_from_labels": background_as_last_class},
+        "one-versus-rest": {"softmax_loss": one_versus_rest},
+    }
+    return _target(f"built-in wrong: {name}", losses.get(name, _right), others.get(name))
 
 
-def _target(name: str, both: Function) -> PythonTarget:
+def _target(name: str, both: Function, others: dict[str, Both] | None = None) -> PythonTarget:
     def value(logits: Array, targets: Array, **keywords: Any) -> Array:
         result: Array = both(logits, targets, **keywords)[0]
         return result
 
-    return PythonTarget(name, value, _profile(), PlainLibrary("numpy", None, ""), both)
+    functions = functions_of({**RIGHT, **(others or {})})
+    return PythonTarget(name, value, _profile(), PlainLibrary("numpy", None, ""), both, functions)
 
 
 def _profile() -> Profile:

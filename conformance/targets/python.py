@@ -12,8 +12,10 @@ import numpy as np
 from focal_ref.adapters import Unavailable, adapter_named, adapter_names
 from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.profiles import Profile, load_profile, shipped_profiles
-from focal_ref.conformance.targets import Array, Call, NotNative, Target, UsageError
-from focal_ref.conformance.targets.libraries import LIBRARIES, Library
+from focal_ref.conformance.targets import ROWS, Array, Call, NotNative, Target, UsageError
+from focal_ref.conformance.targets.functions import Functions, keywords_of, own_functions
+from focal_ref.conformance.targets.libraries import LIBRARIES
+from focal_ref.conformance.targets.library import Library
 
 
 class PythonTarget(Target):
@@ -31,6 +33,8 @@ class PythonTarget(Target):
         How its library is driven.
     direct
         A function that returns value and gradient without automatic differentiation, where there is one.
+    functions
+        The losses beside it, and the functions that return their derivatives.
     """
 
     def __init__(
@@ -40,10 +44,15 @@ class PythonTarget(Target):
         profile: Profile,
         library: Library,
         direct: Callable[..., Any] | None = None,
+        functions: Functions | None = None,
     ) -> None:
         super().__init__(name, profile)
         self.function = function
+        self.functions = functions or Functions()
+        # Where there is automatic differentiation, derivatives go through it.
+        self._differentiates = "autodiff" in profile.capabilities
         self.library = library
+        self.compiles = library.compiles
         # The transforms of a library, which only those with automatic differentiation have.
         self._transforms: Any = library
         self.direct = direct
@@ -66,39 +75,69 @@ class PythonTarget(Target):
     def value(self, call: Call) -> Array:
         with self._scope(call.logits.dtype.name):
             logits, targets, keywords = self._native(call)
-            result = self.library.called(self.function, logits, targets, keywords)
+            result = self.library.called(self._loss(call), logits, targets, keywords)
             return self._checked(result, "the result", call)
 
     def value_and_gradient(self, call: Call, upstream: Array | None = None) -> tuple[Array, Array]:
         with self._scope(call.logits.dtype.name):
             logits, targets, keywords = self._native(call)
-            if self.direct is not None and upstream is None and call.reduction == "none":
-                unreduced = {
-                    name: value
-                    for name, value in keywords.items()
-                    if name not in (self.profile.signature.reduction, self.profile.signature.normalizer)
-                }
-                value, gradient = self.direct(logits, targets, **unreduced)
+            by_itself = upstream is None and call.reduction == "none"
+            if call.function == "loss" and self.direct is not None and by_itself:
+                value, gradient = self.direct(logits, targets, **self._unreduced(keywords))
+            elif call.function != "loss" and not self._differentiates and by_itself:
+                value, gradient = self._derivative("value_and_gradient", call)
             else:
-                value, gradient = self.library.value_and_gradient(self.function, logits, targets, keywords, upstream)
+                function = self._loss(call)
+                value, gradient = self.library.value_and_gradient(function, logits, targets, keywords, upstream)
             return self._checked(value, "the result", call), self._checked(gradient, "the gradient", call)
 
     def second_derivative(self, call: Call) -> Array:
+        if self._differentiates and call.function == ROWS and not self.compiles:
+            return np.array(np.diagonal(self.hessian(call), axis1=-2, axis2=-1))
         with self._scope(call.logits.dtype.name):
-            second = self._transforms.second_derivative(self.function, *self._native(call))
+            if self._differentiates and call.function != ROWS:
+                second = self._transforms.second_derivative(self._loss(call), *self._native(call))
+            else:
+                second = self._derivative("second_derivative", call)
             return self._checked(second, "the second derivative", call)
+
+    def hessian(self, call: Call) -> Array:
+        with self._scope(call.logits.dtype.name):
+            matrix = self._transforms.hessian(self._loss(call), *self._native(call))
+            return self._checked(matrix, "the Hessian", call)
+
+    def parameter_gradient(self, name: str, call: Call) -> Array:
+        with self._scope(call.logits.dtype.name):
+            by_row = call.function == ROWS and call.reduction == "none" and name != "targets"
+            # What rows share has derivatives of single rows only under vmap, which is compiled anew for every call.
+            if not self._differentiates or (by_row and self.compiles):
+                gradient = self._derivative("parameter_gradients", call)[name]
+                return self._checked(gradient, f"the derivative in {name}", call)
+            logits, targets, keywords = self._native(call)
+            leaf = targets if name == "targets" else self.library.native(self._parameter(name, call))
+            method = self._transforms.row_parameter_gradient if by_row else self._transforms.parameter_gradient
+            gradient = method(self._loss(call), name, logits, targets, keywords, leaf)
+            return self._checked(gradient, f"the derivative in {name}", call)
+
+    def derivative_functions(self, call: Call) -> Mapping[str, Array]:
+        with self._scope(call.logits.dtype.name):
+            value, gradient = self._derivative("value_and_gradient", call)
+            second = self._derivative("second_derivative", call)
+            partials = self._derivative("parameter_gradients", call)
+            results = {"value": value, "gradient": gradient, "second_derivative": second, **partials}
+            return {name: self._checked(result, f"the {name}", call) for name, result in results.items()}
 
     def forward_derivative(self, call: Call, tangent: Array) -> Array:
         with self._scope(call.logits.dtype.name):
             native = self.library.native(tangent)
-            result = self._transforms.forward_derivative(self.function, *self._native(call), native)
+            result = self._transforms.forward_derivative(self._loss(call), *self._native(call), native)
             return self._checked(result, "the derivative", call)
 
     def transformed(self, transform: str, call: Call) -> tuple[Array, Array]:
         with self._scope(call.logits.dtype.name):
             library = self._transforms
             method = {"vmap": "mapped", "compile": "compiled", "autocast": "autocast"}[transform]
-            value, gradient = getattr(library, method)(self.function, *self._native(call))
+            value, gradient = getattr(library, method)(self._loss(call), *self._native(call))
             return self.library.to_numpy(value, "the result"), self.library.to_numpy(gradient, "the gradient")
 
     @contextmanager
@@ -108,8 +147,36 @@ class PythonTarget(Target):
             warnings.simplefilter("ignore")
             yield
 
+    def _loss(self, call: Call) -> Callable[..., Any]:
+        return self.function if call.function == "loss" else self.functions.loss(call.function)
+
+    def _derivative(self, name: str, call: Call) -> Any:
+        """What a function that returns derivatives returns."""
+        logits, targets, keywords = self._native(call)
+        function = self.functions.derivative(name)
+        return function(logits, targets, function=self.functions.loss(call.function), **self._unreduced(keywords))
+
+    def _unreduced(self, keywords: dict[str, Any]) -> dict[str, Any]:
+        reductions = (self.profile.signature.reduction, self.profile.signature.normalizer)
+        return {name: value for name, value in keywords.items() if name not in reductions}
+
+    @staticmethod
+    def _parameter(name: str, call: Call) -> Array:
+        """A hyper-parameter as an array to differentiate by: one number a result, or what the call has of it."""
+        number = getattr(call, name) if name in ("alpha", "gamma") else call.parameters[name]
+        array = np.asarray(number, dtype=np.float64).astype(call.logits.dtype)
+        if call.reduction != "none":
+            return array
+        return np.array(np.broadcast_to(array, call.logits.shape[-1:] if call.function == ROWS else call.logits.shape))
+
     def _native(self, call: Call) -> tuple[Any, Any, dict[str, Any]]:
         """The call in the function's own terms."""
+        if call.function != "loss":
+            keywords = {
+                name: self.library.native(value) if isinstance(value, np.ndarray) else value
+                for name, value in keywords_of(call).items()
+            }
+            return self.library.native(call.logits), self.library.native(call.targets), keywords
         signature = self.profile.signature
         logits, targets = call.logits, call.targets
         if signature.targets == "floating":
@@ -137,7 +204,7 @@ class PythonTarget(Target):
 
     def _checked(self, result: Any, what: str, call: Call) -> Array:
         array = self.library.to_numpy(result, what)
-        if self.profile.signature.minimum_rank > call.logits.ndim and array.ndim:
+        if call.function == "loss" and self.profile.signature.minimum_rank > call.logits.ndim and array.ndim:
             array = array.reshape(call.logits.shape)
         return array
 
@@ -157,9 +224,8 @@ def backend_target(name: str, device: str | None) -> PythonTarget:
         raise UsageError(f"unknown backend {name!r}; known are {', '.join(backend_names())}")
     library = _library(base, device, variant, name)
     profile = load_profile(base)
-    # Where there is automatic differentiation, gradients go through it; value_and_grad is compared with them.
     direct = None if "autodiff" in profile.capabilities else focal_ref.value_and_grad
-    return PythonTarget(name, focal_ref.loss, profile, library, direct)
+    return PythonTarget(name, focal_ref.loss, profile, library, direct, own_functions())
 
 
 def backend_names() -> tuple[str, ...]:
