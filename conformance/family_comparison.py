@@ -189,7 +189,7 @@ def truth(examiner: Examiner, call: Call, quantities: Sequence[str]) -> Mapping[
 
 def one_hot(labels: Array, classes: int) -> Array:
     """Targets of labels: 1 for the labelled class, 0 for the others."""
-    return (labels[..., np.newaxis] == np.arange(classes)).astype(np.float64)
+    return np.asarray(labels[..., np.newaxis] == np.arange(classes), dtype=np.float64)
 
 
 def measure(examiner: Examiner, quantity: str, call: Call, got: Array, exact: Exact, ids: Sequence[str]) -> None:
