@@ -233,7 +233,9 @@ def _in_range(definition: Definition, name: str, value: Any) -> float:
     number = _as_float(value)
     limits = range_of(definition.form, name)
     if not limits.contains(number):
-        raise ValueError(f"{name}: got {value!r}; it is {limits.allowed}")
+        # Rounding to what is more than all its digits makes the symbol that torch.compile has for it a number.
+        got = round(value, 400) if type(value) is float else value
+        raise ValueError(f"{name}: got {got!r}; it is {limits.allowed}")
     return number
 
 
