@@ -234,7 +234,7 @@ def _in_range(definition: Definition, name: str, value: Any) -> float:
     limits = range_of(definition.form, name)
     if not limits.contains(number):
         # Rounding to what is more than all its digits makes the symbol that torch.compile has for it a number.
-        got = round(value, 400) if type(value) is float else value
+        got = round(value, 400) if type(value) in (int, float) else value
         raise ValueError(f"{name}: got {got!r}; it is {limits.allowed}")
     return number
 
