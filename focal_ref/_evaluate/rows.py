@@ -91,9 +91,11 @@ def _plan(xp: Any, logits: Array, targets: Array, parameters: Parameters) -> _Pl
         is_label, ignored, valid = resolved.positive, resolved.ignored, resolved.valid
         target = xp.astype(is_label, logits.dtype)
     else:
-        in_range = (targets >= 0) & (targets <= 1)
+        # Converted first: booleans have no order in the standard.
+        target = xp.astype(targets, logits.dtype)
+        in_range = (target >= 0) & (target <= 1)
         valid = xp.all(in_range, axis=-1, keepdims=True)
-        target = xp.where(in_range, xp.astype(targets, logits.dtype), 0.0)
+        target = xp.where(in_range, target, 0.0)
     class_weight = row_weight = None
     if parameters.alpha is not None:
         class_weight, in_range = further_weights(xp, parameters.alpha, logits)
