@@ -18,10 +18,6 @@ class ArrayApiAdapter(Adapter):
 
     name = "array_api"
 
-    def namespace(self, array: Array) -> Any:
-        """The Array API namespace of the array."""
-        return array.__array_namespace__()
-
     def owns(self, array_type: type) -> bool:
         return super().owns(array_type) if self.modules else hasattr(array_type, "__array_namespace__")
 

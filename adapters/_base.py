@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from focal_ref._parameters import IGNORE, ROWS, Parameters
 
 Array = Any
+Step = Callable[[Any, tuple[Array, ...]], tuple[Any, tuple[Array, ...]]]
 
 
 class Unavailable(RuntimeError):
@@ -24,15 +25,22 @@ class Adapter(ABC):
         Root modules of its array types.
     writable
         Whether its arrays can be written to, so that ``out=`` is possible.
+    shares_memory
+        Whether its arrays on the host are NumPy arrays without a copy, and so can be given to compiled loops.
     """
 
     name: ClassVar[str]
     modules: ClassVar[tuple[str, ...]] = ()
     writable: ClassVar[bool] = True
+    shares_memory: ClassVar[bool] = False
 
     def owns(self, array_type: type) -> bool:
         """Whether values of this type are arrays of the library."""
         return any(base.__module__.partition(".")[0] in self.modules for base in array_type.__mro__)
+
+    def namespace(self, array: Array) -> Any:
+        """The Array API namespace of the array."""
+        return array.__array_namespace__()
 
     @abstractmethod
     def dtype_name(self, array: Array) -> str:
@@ -86,6 +94,22 @@ class Adapter(ABC):
             raise ValueError("out: got arrays that share memory with each other or with the logits")
         if any(shares_memory(array, other) for array in out for other in inputs[1:]):
             raise ValueError("out: got arrays that share memory with targets, alpha, gamma or weights")
+
+    def scan(self, step: Step, carry: Any, items: tuple[Array, ...]) -> tuple[Any, tuple[Array, ...]]:
+        """Fold `step` over the first axis of all items: the last carry, and the results of the steps stacked.
+
+        ``step(carry, items)`` returns the next carry and a tuple of arrays; both keep their shapes.
+        """
+        results = []
+        for index in range(items[0].shape[0]):
+            carry, result = step(carry, tuple(item[index, ...] for item in items))
+            results.append(result)
+        stack = self.namespace(items[0]).stack
+        return carry, tuple(stack(list(column)) for column in zip(*results, strict=True))
+
+    def top(self, values: Array, count: int) -> Array:
+        """Indices of the `count` largest values along the last axis, largest first; among equal ones the first first."""
+        return self.namespace(values).argsort(-values, axis=-1, stable=True)[..., :count]
 
     @abstractmethod
     def moved(self, array: Array, source: int, destination: int) -> Array:

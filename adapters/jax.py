@@ -18,7 +18,7 @@ import numpy as np
 
 from focal_ref._parameters import Parameters
 from focal_ref.adapters import _jax_compute, _jax_derivatives
-from focal_ref.adapters._base import Unavailable
+from focal_ref.adapters._base import Step, Unavailable
 from focal_ref.adapters._jax_compute import JaxFormulas, Quantity
 
 Array = Any
@@ -52,6 +52,13 @@ class JaxAdapter(JaxFormulas):
             jax.devices(_platform(device))
         except RuntimeError as error:
             raise Unavailable(f"jax: no device {device!r}: {str(error).splitlines()[0]}") from error
+
+    def scan(self, step: Step, carry: Any, items: tuple[Array, ...]) -> tuple[Any, tuple[Array, ...]]:
+        carry, results = jax.lax.scan(step, carry, items)
+        return carry, results
+
+    def top(self, values: Array, count: int) -> Array:
+        return jax.lax.top_k(values, count)[1]
 
     def counted(self, condition: Array, times: int) -> Any:
         return _jax_compute.counted(condition, times)

@@ -15,6 +15,10 @@ class NumpyAdapter(Adapter):
 
     name = "numpy"
     modules = ("numpy",)
+    shares_memory = True
+
+    def namespace(self, array: Array) -> Any:
+        return np
 
     def dtype_name(self, array: Array) -> str:
         return str(array.dtype.name)

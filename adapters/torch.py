@@ -26,10 +26,14 @@ class TorchAdapter(Adapter):
 
     name = "torch"
     modules = ("torch",)
+    shares_memory = True
 
     def owns(self, array_type: type) -> bool:
         # torch.compile cannot look into the bases of torch.nn.Parameter.
         return issubclass(array_type, torch.Tensor)
+
+    def namespace(self, array: Array) -> Any:
+        return compute.FORMULAS.namespace(array)
 
     def dtype_name(self, array: Array) -> str:
         return str(array.dtype).removeprefix("torch.")

@@ -8,7 +8,7 @@ from typing import Any
 from focal_ref.conformance.checks import checks
 from focal_ref.conformance.examiner import Examiner, Outcome
 from focal_ref.conformance.findings import failure_text
-from focal_ref.conformance.profiles import Profile
+from focal_ref.conformance.profiles import KINDS, Profile
 from focal_ref.conformance.requirements import Requirement, requirements
 from focal_ref.conformance.targets import Target
 from focal_ref.conformance.targets.builtin import CAUGHT_BY, DTYPE, right_target, wrong_target
@@ -94,14 +94,20 @@ def not_claimed(profile: Profile) -> tuple[tuple[Requirement, str], ...]:
     missing = []
     for requirement in requirements().values():
         lacking = [name for name in requirement.needs if name not in profile.capabilities]
-        if lacking:
+        if lacking and in_scope(requirement, profile):
             missing.append((requirement, lacking[0]))
     return tuple(missing)
 
 
 def claimed(requirement: Requirement, profile: Profile) -> bool:
     """Whether the profile claims everything that the requirement needs."""
-    return all(name in profile.capabilities for name in requirement.needs)
+    return in_scope(requirement, profile) and all(name in profile.capabilities for name in requirement.needs)
+
+
+def in_scope(requirement: Requirement, profile: Profile) -> bool:
+    """Whether what the profile describes can have the requirement at all: a matcher has no loss."""
+    areas = KINDS[profile.kind]
+    return areas is None or requirement.area in areas
 
 
 def run_item(item: Item, target: Target, command: str, case: str | None = None) -> Result:
@@ -172,6 +178,8 @@ def _dtypes(requirement: Requirement, profile: Profile) -> tuple[str, ...]:
         return ("",)
     if requirement.dtypes == "16-bit":
         return tuple(dtype for dtype in profile.tiers if dtype in ("float16", "bfloat16"))
+    if requirement.dtypes == "wide":
+        return tuple(dtype for dtype in profile.tiers if dtype in ("float32", "float64"))
     return tuple(profile.tiers)
 
 

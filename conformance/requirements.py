@@ -19,10 +19,17 @@ AREAS = {
     "SHP": "shapes, dtypes, strides, arguments",
     "XFM": "transforms: vmap, compile, autocast, forward mode",
     "DET": "determinism",
+    "IOU": "overlap of boxes",
+    "ANC": "anchors",
+    "MAT": "matching of anchors and ground truths",
+    "BOX": "box coding and smooth L1",
+    "TGT": "targets, normalizers and the loss of a detector",
+    "MIN": "hard-negative mining and sampling",
+    "INF": "inference: non-maximum suppression, detections",
 }
 
 
-DTYPES = ("each", "16-bit", "once")
+DTYPES = ("each", "16-bit", "wide", "once")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,15 @@ CAPABILITIES = {
     "heatmap": "the focal loss of heatmaps",
     "parameter_derivatives": "derivatives with respect to hyper-parameters and soft targets",
     "derivative_functions": "functions that return derivatives, beside automatic differentiation",
+    "boxes": "the overlap of boxes",
+    "box_options": "overlap with crowds, and boxes whose last pixel counts",
+    "anchors": "the anchors of a picture",
+    "matching": "assigning anchors to ground truths",
+    "matching_options": "matching with options, presets, masks and batches",
+    "box_coding": "encoding and decoding of boxes, and smooth L1",
+    "detection_targets": "targets, normalizers and the loss of a detector",
+    "mining": "hard negatives, online hard examples and random samples",
+    "inference": "non-maximum suppression and detections",
 }
 """What a profile may claim, and what it means."""
 
@@ -61,6 +70,23 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "subnormals": ("kept", "flushed"),
 }
 """Conventions, and the values that have an oracle formula."""
+
+MATCHER_AXES: Mapping[str, tuple[Any, ...]] = {
+    "codes": ("torchvision", "detectron2", "effdet", "mmdet"),
+    "negative_closed": (False, True),
+    "low_quality": ("none", "band", "all"),
+    "low_quality_owner": ("argmax", "forcing_first", "forcing_last"),
+    "low_quality_ties": ("all", "first"),
+    "offset": (0, 1),
+}
+"""Conventions of a matcher; beside them it declares `MATCHER_THRESHOLDS`."""
+
+MATCHER_THRESHOLDS = ("positive", "negative")
+
+KINDS: Mapping[str, tuple[str, ...] | None] = {"loss": None, "matcher": ("IOU", "MAT")}
+"""What a profile describes, and the areas of requirements that it can have; None for all."""
+
+MATCHER_CAPABILITIES = ("boxes", "matching")
 
 
 class ProfileError(ValueError):
@@ -81,6 +107,8 @@ class Signature:
         Logits of fewer dimensions get leading ones.
     targets
         "same" to hand targets over as they are, "floating" to convert them to the logits' dtype first.
+    iou
+        Of a matcher: its function of two sets of boxes, as ``package.module:function``, or "" where it has none.
     """
 
     function: str
@@ -93,6 +121,7 @@ class Signature:
     precision: str = ""
     minimum_rank: int = 0
     targets: str = "floating"
+    iou: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,11 +139,13 @@ class Profile:
     signature
         See `Signature`.
     conventions
-        One value for each key of `AXES`.
+        One value for each key of `AXES`; of a matcher, of `MATCHER_AXES` and `MATCHER_THRESHOLDS`.
     tiers
         Claimed dtypes and the accuracy tier of each.
     capabilities
         Claimed keys of `CAPABILITIES`.
+    kind
+        One of `KINDS`.
     """
 
     name: str
@@ -122,9 +153,10 @@ class Profile:
     package: str
     library: str
     signature: Signature
-    conventions: Mapping[str, str]
+    conventions: Mapping[str, Any]
     tiers: Mapping[str, str]
     capabilities: frozenset[str]
+    kind: str = "loss"
 
 
 def shipped_profiles() -> tuple[str, ...]:
@@ -158,11 +190,15 @@ def parse_profile(text: str, source: str) -> Profile:
         raise ProfileError(f"{source}: not valid TOML: {error}") from error
     _keys(document, source, "", ("profile", "signature", "conventions", "claims"))
     profile, claims = document["profile"], document["claims"]
-    _keys(profile, source, "profile", ("name", "description", "package", "library"))
-    _keys(document["conventions"], source, "conventions", tuple(AXES))
+    kind = profile.setdefault("kind", "loss")
+    _keys(profile, source, "profile", ("name", "description", "package", "library", "kind"))
+    _one_of(kind, tuple(KINDS), source, "profile.kind")
+    axes: Mapping[str, tuple[Any, ...]] = AXES if kind == "loss" else MATCHER_AXES
+    thresholds = () if kind == "loss" else MATCHER_THRESHOLDS
+    _keys(document["conventions"], source, "conventions", (*axes, *thresholds))
     _keys(claims, source, "claims", ("dtypes", "capabilities"))
     _one_of(profile["library"], LIBRARIES, source, "profile.library")
-    for axis, allowed in AXES.items():
+    for axis, allowed in axes.items():
         _one_of(document["conventions"][axis], allowed, source, f"conventions.{axis}")
     for dtype, tier in claims["dtypes"].items():
         _one_of(dtype, tuple(FORMATS), source, "claims.dtypes")
@@ -170,15 +206,12 @@ def parse_profile(text: str, source: str) -> Profile:
     if not claims["dtypes"]:
         raise ProfileError(f"{source}: claims.dtypes: empty; claim at least one of {_list(tuple(FORMATS))}")
     for capability in claims["capabilities"]:
-        _one_of(capability, tuple(CAPABILITIES), source, "claims.capabilities")
-    soft = document["conventions"]["soft_targets"] != "unsupported"
-    if soft != ("soft_targets" in claims["capabilities"]):
-        raise ProfileError(
-            f"{source}: conventions.soft_targets is {document['conventions']['soft_targets']!r}, "
-            f"but claims.capabilities {'lacks' if soft else 'has'} 'soft_targets'"
-        )
+        known = tuple(CAPABILITIES) if kind == "loss" else MATCHER_CAPABILITIES
+        _one_of(capability, known, source, "claims.capabilities")
+    (_check_soft_targets if kind == "loss" else _check_matcher)(document, source)
     try:
-        signature = Signature(**document["signature"])
+        unnamed = {} if kind == "loss" else {"alpha": "", "gamma": ""}
+        signature = Signature(**document["signature"], **unnamed)
     except TypeError as error:
         raise ProfileError(f"{source}: signature: {str(error).replace('Signature.__init__() ', '')}") from error
     return Profile(
@@ -188,6 +221,32 @@ def parse_profile(text: str, source: str) -> Profile:
         tiers=claims["dtypes"],
         capabilities=frozenset(claims["capabilities"]),
     )
+
+
+def _check_soft_targets(document: Mapping[str, Any], source: str) -> None:
+    declared, capabilities = document["conventions"]["soft_targets"], document["claims"]["capabilities"]
+    soft = declared != "unsupported"
+    if soft != ("soft_targets" in capabilities):
+        raise ProfileError(
+            f"{source}: conventions.soft_targets is {declared!r}, "
+            f"but claims.capabilities {'lacks' if soft else 'has'} 'soft_targets'"
+        )
+
+
+def _check_matcher(document: Mapping[str, Any], source: str) -> None:
+    _keys(document["signature"], source, "signature", ("function", "iou"))
+    for name in MATCHER_THRESHOLDS:
+        value = document["conventions"][name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ProfileError(f"{source}: conventions.{name}: got {value!r}; an IoU in [0, 1]")
+    if document["conventions"]["negative"] > document["conventions"]["positive"]:
+        raise ProfileError(f"{source}: conventions.negative: it is at most as large as positive")
+    if ("boxes" in document["claims"]["capabilities"]) != bool(document["signature"]["iou"]):
+        raise ProfileError(f"{source}: signature.iou: it is named exactly if claims.capabilities has 'boxes'")
+    if "matching" not in document["claims"]["capabilities"]:
+        raise ProfileError(f"{source}: claims.capabilities: a matcher has 'matching'")
+    for dtype in document["claims"]["dtypes"]:
+        _one_of(dtype, ("float32", "float64"), source, "claims.dtypes")
 
 
 def _keys(table: Any, source: str, place: str, expected: tuple[str, ...]) -> None:
@@ -201,9 +260,10 @@ def _keys(table: Any, source: str, place: str, expected: tuple[str, ...]) -> Non
 
 
 def _one_of(value: Any, allowed: tuple[str, ...], source: str, key: str) -> None:
-    if value not in allowed:
+    # 0 and False are equal, but only one of them is meant.
+    if not any(value == one and type(value) is type(one) for one in allowed):
         raise ProfileError(f"{source}: {key}: got {value!r}; allowed are {_list(allowed)}")
 
 
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names)
+def _list(names: tuple[Any, ...]) -> str:
+    return ", ".join(map(str, names))

@@ -106,6 +106,18 @@ class Target(ABC):
         """What the functions that return derivatives say, by quantity, where there are such functions."""
 
     @abstractmethod
+    def detection(
+        self, function: str, arrays: Mapping[str, Array | None], options: Mapping[str, Any]
+    ) -> Mapping[str, Array]:
+        """Results by name of a function of the detection side, by its name in `focal_ref.detection`."""
+
+    @abstractmethod
+    def detection_gradient(
+        self, function: str, arrays: Mapping[str, Array], options: Mapping[str, Any], argument: str, result: str
+    ) -> Array:
+        """Derivative of the sum of one result with respect to one array."""
+
+    @abstractmethod
     def transformed(self, transform: str, call: Call) -> tuple[Array, Array]:
         """Value and gradient under a transform: "vmap" (over the first axis), "compile" or "autocast"."""
 

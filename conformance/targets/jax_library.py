@@ -1,5 +1,6 @@
 """How the suite drives JAX."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -25,6 +26,13 @@ class JaxLibrary(Library):
         constants, arrays = constants_and_arrays(self.as_inputs(keywords))
         return _jitted(function, "value", constants)(logits, targets, arrays, None)
 
+    def evaluated(
+        self, function: Callable[..., dict[str, Native]], arrays: dict[str, Native], options: dict[str, Any]
+    ) -> dict[str, Native]:
+        if self.variant != "jit":
+            return function(arrays, **options)
+        return _jitted_results(function, tuple(sorted(options.items())))(arrays)  # type: ignore[no-any-return]
+
     def value_and_gradient(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any], upstream: Array | None
     ) -> tuple[Native, Native]:
@@ -33,6 +41,12 @@ class JaxLibrary(Library):
             constants, arrays = constants_and_arrays(self.as_inputs(keywords))
             return _jitted(function, "gradient", constants)(logits, targets, arrays, seed)  # type: ignore[no-any-return]
         return _jax_gradient(function, (), logits, targets, keywords, seed)
+
+    def eager_gradient(self, function: Function, argument: Native) -> Native:
+        """Derivative of the sum of ``function(argument, None)``; compiled, as the transforms are."""
+        import jax
+
+        return jax.jit(jax.grad(lambda leaf: function(leaf, None).sum()))(argument)
 
     def second_derivative(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any]
@@ -127,6 +141,15 @@ def _jitted(function: Function, quantity: str, constants: tuple[tuple[str, Any],
         named = {"value": _jax_value, "gradient": _jax_gradient, "hessian": _jax_hessian}
         inner = named.get(quantity) or partial(_jax_parameter_gradient, quantity)
         _JITTED[key] = jax.jit(partial(inner, function, constants))
+    return _JITTED[key]
+
+
+def _jitted_results(function: Callable[..., dict[str, Native]], options: tuple[tuple[str, Any], ...]) -> Function:
+    import jax
+
+    key = (function, "results", options)
+    if key not in _JITTED:
+        _JITTED[key] = jax.jit(partial(function, **dict(options)))
     return _JITTED[key]
 
 

@@ -50,6 +50,12 @@ class Library(ABC):
         """The function's result, compiled if the variant says so."""
         return function(logits, targets, **keywords)
 
+    def evaluated(
+        self, function: Callable[..., dict[str, Native]], arrays: dict[str, Native], options: dict[str, Any]
+    ) -> dict[str, Native]:
+        """Results by name of a function of arrays by name, compiled if the variant says so."""
+        return function(arrays, **options)
+
     def as_inputs(self, keywords: dict[str, Any]) -> dict[str, Any]:
         """Hyper-parameters as float64 arrays: inputs of one compilation, where each number would need one of its own.
 

@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,6 +15,7 @@ from focal_ref.adapters import Unavailable, adapter_named, adapter_names
 from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.profiles import Profile, load_profile, shipped_profiles
 from focal_ref.conformance.targets import ROWS, Array, Call, NotNative, Target, UsageError
+from focal_ref.conformance.targets.detection import CAPABILITIES, Detection, own_detection
 from focal_ref.conformance.targets.functions import Functions, keywords_of, own_functions
 from focal_ref.conformance.targets.libraries import LIBRARIES
 from focal_ref.conformance.targets.library import Library
@@ -35,6 +38,8 @@ class PythonTarget(Target):
         A function that returns value and gradient without automatic differentiation, where there is one.
     functions
         The losses beside it, and the functions that return their derivatives.
+    detection
+        From names to functions of the detection side; this project's by default.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class PythonTarget(Target):
         library: Library,
         direct: Callable[..., Any] | None = None,
         functions: Functions | None = None,
+        detection: Callable[[str], Detection] = own_detection,
     ) -> None:
         super().__init__(name, profile)
         self.function = function
@@ -56,6 +62,8 @@ class PythonTarget(Target):
         # The transforms of a library, which only those with automatic differentiation have.
         self._transforms: Any = library
         self.direct = direct
+        # The same function object at each call, by which compiled ones are found again.
+        self._detection = cache(detection)
 
     def describe(self) -> Mapping[str, str]:
         format = FORMATS[next(iter(self.profile.tiers))]
@@ -132,6 +140,26 @@ class PythonTarget(Target):
             native = self.library.native(tangent)
             result = self._transforms.forward_derivative(self._loss(call), *self._native(call), native)
             return self._checked(result, "the derivative", call)
+
+    def detection(
+        self, function: str, arrays: Mapping[str, Array | None], options: Mapping[str, Any]
+    ) -> Mapping[str, Array]:
+        with self._scope(_box_dtype(arrays)):
+            native = {name: None if array is None else self.library.native(array) for name, array in arrays.items()}
+            results = self.library.evaluated(self._detection(function), native, dict(options))
+            return {name: self.library.to_numpy(result, f"the {name}") for name, result in results.items()}
+
+    def detection_gradient(
+        self, function: str, arrays: Mapping[str, Array], options: Mapping[str, Any], argument: str, result: str
+    ) -> Array:
+        with self._scope(_box_dtype(arrays)):
+            native = {name: self.library.native(array) for name, array in arrays.items()}
+
+            def chosen(leaf: Any, _: Any) -> Any:
+                return self._detection(function)({**native, argument: leaf}, **options)[result]
+
+            gradient = self._transforms.eager_gradient(chosen, native[argument])
+            return self.library.to_numpy(gradient, "the gradient")
 
     def transformed(self, transform: str, call: Call) -> tuple[Array, Array]:
         with self._scope(call.logits.dtype.name):
@@ -224,6 +252,9 @@ def backend_target(name: str, device: str | None) -> PythonTarget:
         raise UsageError(f"unknown backend {name!r}; known are {', '.join(backend_names())}")
     library = _library(base, device, variant, name)
     profile = load_profile(base)
+    if variant == "compile":
+        # The detection side runs eagerly in PyTorch; nothing is claimed of it compiled.
+        profile = replace(profile, capabilities=profile.capabilities - CAPABILITIES)
     direct = None if "autodiff" in profile.capabilities else focal_ref.value_and_grad
     return PythonTarget(name, focal_ref.loss, profile, library, direct, own_functions())
 
@@ -247,6 +278,17 @@ def function_target(path: str | None, profile_name: str | None, device: str | No
         raise UsageError(f"--target needs --profile=FILE or one of {', '.join(shipped_profiles())}")
     profile = load_profile(profile_name)
     path = path or profile.signature.function
+    function = _imported(path)
+    library = _library(profile.library, device, "", path)
+    if profile.kind == "matcher":
+        from focal_ref.conformance.targets.matcher import MatcherTarget
+
+        iou = _imported(profile.signature.iou) if profile.signature.iou else None
+        return MatcherTarget(profile.name, function, iou, profile, library)
+    return PythonTarget(profile.name, function, profile, library)
+
+
+def _imported(path: str) -> Callable[..., Any]:
     module_name, _, attribute = path.partition(":")
     if not attribute:
         raise UsageError(f"--target: got {path!r}; it is package.module:function")
@@ -254,15 +296,14 @@ def function_target(path: str | None, profile_name: str | None, device: str | No
         with warnings.catch_warnings():
             # What a package warns about while it is imported is its own affair.
             warnings.simplefilter("ignore")
-            function = import_module(module_name)
+            function: Any = import_module(module_name)
     except ImportError as error:
         raise UsageError(f"--target: cannot import {module_name!r}: {error}") from error
     for part in attribute.split("."):
         if not hasattr(function, part):
             raise UsageError(f"--target: {module_name!r} has no {attribute!r}")
         function = getattr(function, part)
-    library = _library(profile.library, device, "", path)
-    return PythonTarget(profile.name, function, profile, library)  # type: ignore[arg-type]
+    return function  # type: ignore[no-any-return]
 
 
 def _library(name: str, device: str | None, variant: str, asked: str) -> Library:
@@ -274,6 +315,11 @@ def _library(name: str, device: str | None, variant: str, asked: str) -> Library
         return kind(name, device, variant)
     except Unavailable as error:
         raise UsageError(f"backend {asked!r} cannot run here: {error}") from error
+
+
+def _box_dtype(arrays: Mapping[str, Array | None]) -> str:
+    """Name of the dtype of the first floating array."""
+    return next(array.dtype.name for array in arrays.values() if array is not None and array.dtype.kind == "f")
 
 
 def _version(package: str) -> str:

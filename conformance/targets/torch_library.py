@@ -27,6 +27,14 @@ class TorchLibrary(Library):
             return function(logits, targets, **keywords)
         return self._compiled(function)(logits, targets, **self.as_inputs(keywords))
 
+    def eager_gradient(self, function: Function, argument: Native) -> Native:
+        """Derivative of the sum of ``function(argument, None)``."""
+        import torch
+
+        leaf = argument.detach().clone().requires_grad_()
+        result = function(leaf, None)
+        return torch.autograd.grad(result, leaf, torch.ones_like(result))[0]
+
     def second_derivative(
         self, function: Function, logits: Native, targets: Native, keywords: dict[str, Any]
     ) -> Native:
