@@ -64,8 +64,9 @@ $(VENV)/.conformance: $(VENV)/.created pyproject.toml requirements.lock
 	$(BIN)/python -m pip install -q -c requirements.lock -e '.[conformance]' pytest-xdist
 	touch $@
 
-$(VENV)/.test: $(VENV)/.conformance
+$(VENV)/.test: $(VENV)/.conformance requirements-peers.txt
 	$(BIN)/python -m pip install -q -c requirements.lock -e '.[test]' setuptools
+	$(BIN)/python -m pip install -q --no-deps -r requirements-peers.txt
 	touch $@
 
 clean:

@@ -1,5 +1,6 @@
 """What every function of the detection side asks of its arrays: one library, a shape, finite boxes with an area."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,13 @@ Array = Any
 __all__ = ["Adapter", "Array", "adapter_of", "check_array", "check_boxes", "device_of", "first_true"]
 
 
-def check_array(adapter: Adapter, name: str, array: Any, kinds: str, shape: tuple[int | str | None, ...] = ()) -> Array:
+def check_array(
+    adapter: Adapter,
+    name: str,
+    array: Any,
+    kinds: str | tuple[str, ...],
+    shape: tuple[int | str | None, ...] = (),
+) -> Array:
     """The array, after a check of its library, dtype and shape.
 
     Parameters
@@ -25,7 +32,7 @@ def check_array(adapter: Adapter, name: str, array: Any, kinds: str, shape: tupl
     array
         Any value.
     kinds
-        What the dtype may be, as for ``isdtype``: "real floating", "integral", "bool" or "numeric".
+        What the dtype may be, as for ``isdtype``: "real floating", "integral", "bool" or several of them.
     shape
         Lengths of the last axes; a string stands for any length and names it, None allows any shape.
 
@@ -40,9 +47,9 @@ def check_array(adapter: Adapter, name: str, array: Any, kinds: str, shape: tupl
     xp = adapter.namespace(array)
     dtype = adapter.dtype_name(array)
     # bfloat16 of NumPy is no dtype of its namespace.
-    fits = dtype == "bfloat16" and kinds == "real floating"
-    if not fits and (dtype == "bfloat16" or not xp.isdtype(array.dtype, kinds)):
-        raise TypeError(f"{name}: got dtype {dtype}; allowed is {kinds}")
+    allowed = (kinds,) if isinstance(kinds, str) else kinds
+    if not ("real floating" in allowed if dtype == "bfloat16" else xp.isdtype(array.dtype, allowed)):
+        raise TypeError(f"{name}: got dtype {dtype}; allowed is {' or '.join(allowed)}")
     if shape:
         matches = len(array.shape) >= len(shape) and all(
             isinstance(wanted, str) or wanted is None or wanted == got
@@ -77,15 +84,14 @@ def check_boxes(
     TypeError, ValueError
         As `check_array`; also for the first box that is not finite or has no area, with its index and values.
     """
-    boxes = check_array(adapter, name, boxes, "real floating" if _is_floating(adapter, boxes) else "integral", ("B", 4))
+    boxes = check_array(adapter, name, boxes, ("real floating", "integral"), ("B", 4))
     boxes = as_box_dtype(adapter, boxes)
     if valid is not None:
         check_array(adapter, f"{name} mask", valid, "bool")
         if tuple(valid.shape) != tuple(boxes.shape[:-1]):
             raise ValueError(f"{name} mask: got shape {tuple(valid.shape)}; it is {tuple(boxes.shape[:-1])}, one a box")
     if values and adapter.is_host(boxes):
-        # Numbers that overflow are what is looked for.
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        with quiet(adapter, boxes):
             good = good_boxes(adapter.namespace(boxes), boxes, offset)
         if valid is not None:
             good = good | ~valid
@@ -96,12 +102,6 @@ def check_boxes(
                 f"{name}: got {box} at position {index}; a box (x1, y1, x2, y2) is finite with x2 > x1 and y2 > y1"
             )
     return boxes
-
-
-def _is_floating(adapter: Adapter, array: Any) -> bool:
-    if not adapter.owns(type(array)):
-        return True
-    return adapter.dtype_name(array) == "bfloat16" or adapter.namespace(array).isdtype(array.dtype, "real floating")
 
 
 def as_box_dtype(adapter: Adapter, boxes: Array) -> Array:
@@ -125,6 +125,13 @@ def good_boxes(xp: Any, boxes: Array, offset: int = 0) -> Array:
     area = width * height
     # Half of the largest number, so that the sum of two areas is finite too.
     return (width > 0) & (height > 0) & (area > 0) & (area < xp.finfo(boxes.dtype).max / 2)
+
+
+def quiet(adapter: Adapter, array: Any) -> AbstractContextManager[Any]:
+    """No warnings of NumPy's about overflow and NaN, which checks look for; it also computes for array_api_strict."""
+    if adapter.owns(type(array)) and adapter.is_host(array):
+        return np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore")
+    return nullcontext()
 
 
 def first_true(adapter: Adapter, condition: Array) -> tuple[int, ...] | None:

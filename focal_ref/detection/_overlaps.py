@@ -38,9 +38,7 @@ class Overlaps(NamedTuple):
     owner: Array | None
 
 
-def kernel_overlaps(
-    anchors: Any, anchor_valid: Any, boxes: Any, box_valid: Any, options: MatchingOptions
-) -> Overlaps:
+def kernel_overlaps(anchors: Any, anchor_valid: Any, boxes: Any, box_valid: Any, options: MatchingOptions) -> Overlaps:
     """Overlaps of NumPy arrays by the fused loops; every box that a mask leaves is finite and has an area.
 
     Parameters
@@ -78,7 +76,14 @@ def kernel_overlaps(
 
 
 def _kernel_picture(
-    anchors: Any, anchor_valid: Any, boxes: Any, box_valid: Any, options: MatchingOptions, best: Any, best_box: Any, owner: Any
+    anchors: Any,
+    anchor_valid: Any,
+    boxes: Any,
+    box_valid: Any,
+    options: MatchingOptions,
+    best: Any,
+    best_box: Any,
+    owner: Any,
 ) -> None:
     from focal_ref._kernels.overlaps import best_overlaps, scratch, tied_overlaps
 
@@ -107,7 +112,7 @@ def _kernel_picture(
 def array_overlaps(
     adapter: Adapter, anchors: Array, anchor_valid: Array, boxes: Array, box_valid: Array, options: MatchingOptions
 ) -> Overlaps:
-    """Overlaps by array operations on blocks of anchors; arguments as in `kernel_overlaps`, in any library.
+    """Overlaps by array operations on blocks of anchors; arguments as in `kernel_overlaps`, and one anchor at least.
 
     Takes memory for about eight times `PAIRS` numbers beside a copy of the anchors, however many pairs there are.
     """
@@ -138,18 +143,12 @@ class _Blocks:
             self._split(anchors, self.xp.zeros_like(anchors[..., :1, :])),
             self._split(anchor_valid[..., None], self.xp.zeros_like(anchor_valid[..., :1, None])),
             # Positions of the anchors, (blocks, length).
-            self.xp.reshape(
-                self.xp.arange(self.blocks * self.length, device=self.device), (self.blocks, self.length)
-            ),
+            self.xp.reshape(self.xp.arange(self.blocks * self.length, device=self.device), (self.blocks, self.length)),
         )
 
     def overlaps(self) -> Overlaps:
         """Both passes."""
         xp, boxes, options = self.xp, self.boxes, self.options
-        if self.count == 0:
-            nothing = xp.zeros((boxes.shape[0], 0), dtype=boxes.dtype, device=self.device)
-            integers = xp.zeros((boxes.shape[0], 0), dtype=self.numbers.dtype, device=self.device)
-            return Overlaps(nothing, integers, None if options.low_quality == "none" else integers)
         below = xp.full(boxes.shape[:2], -1.0, dtype=boxes.dtype, device=self.device)
         start = (below, xp.zeros(boxes.shape[:2], dtype=self.numbers.dtype, device=self.device))
         (by_box, first), (best, best_box) = self.adapter.scan(self._best, start, self.items)
@@ -168,8 +167,6 @@ class _Blocks:
     def _split(self, values: Array, filler: Array) -> Array:
         """Values (..., A, K) as (blocks, ..., length, K), the last block filled up."""
         xp, missing = self.xp, self.blocks * self.length - self.count
-        if self.count == 0:
-            return values
         if missing:
             shape = (*values.shape[:-2], missing, values.shape[-1])
             values = xp.concat([values, xp.broadcast_to(filler, shape)], axis=-2)
@@ -229,8 +226,6 @@ class _Blocks:
             limit = self.xp.asarray(least, dtype=share.dtype, device=self.device)
             return carry, (self.xp.any((share >= limit) & self.box_valid[:, None, :] & anchor_valid, axis=-1),)
 
-        if self.count == 0:
-            return self.xp.zeros((self.boxes.shape[0], 0), dtype=self.xp.bool, device=self.device)
         return self._join(self.adapter.scan(step, self.boxes, self.items)[1][0])
 
 

@@ -184,9 +184,9 @@ def anchor_preset(name: str, /) -> AnchorOptions:
     -----
     In float32, ``torchvision`` (0.28.0), ``mmdet`` (3.3.0) and ``effdet`` (0.4.1) have the bits of the real code, which
     the tests run. ``detectron``, ``detectron2``, ``fizyr`` (keras-retinanet 1.0.0), ``tf_official``
-    (tf-models-official 2.20.0) and ``keras_hub`` (0.32.0) are from their source code; not run by the tests. TensorFlow
-    adds up strides that are no integers in float32, so that the bits of ``tf_official`` are its own only where the
-    number of rows and columns divides the picture's height and width into whole pixels.
+    (tf-models-official 2.20.0) and ``keras_hub`` (0.32.0) are from their source code; not run by the tests. The bits of
+    ``tf_official`` are promised only where the picture's height and width over the numbers of rows and columns are
+    integers: for others they depend on how TensorFlow adds up float32 strides.
 
     Examples
     --------
@@ -332,7 +332,8 @@ def _lengths(level: int, size: float, options: AnchorOptions, dtype: str) -> tup
     lengths: Any = np.array([size * scale for scale in options.scales])
     if options.truncate:
         lengths = np.floor(lengths)
-    lengths, ratios = lengths.astype(working), np.array(options.ratios, working)
+    lengths = lengths.astype(working)
+    ratios: Any = np.array(options.ratios, working)
     if options.rounding == "cell":
         cell = 2.0**level
         # Detectron has no lower limit; without one a ratio beyond the stride squared leaves no width.

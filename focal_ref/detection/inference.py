@@ -66,9 +66,9 @@ def detections(
 ) -> Detections:
     r"""Detections of each picture: best scores of each level, decoded, after non-maximum suppression of each class.
 
-    For each level of the feature pyramid, the `top_k` pairs of an anchor and a class with the largest logits among those
-    with :math:`\sigma(x) > t` are decoded. Over all levels together, greedy suppression removes boxes whose IoU with a
-    better one of the same class is above `iou_threshold`; the best `max_detections` remain.
+    Of each level of the feature pyramid, the `top_k` pairs of an anchor and a class with the largest logits are
+    decoded, among those with :math:`\sigma(x) > t`. Over all levels together, greedy suppression removes boxes whose
+    IoU with a better one of the same class is above `iou_threshold`; the best `max_detections` remain.
 
     Parameters
     ----------
@@ -119,10 +119,10 @@ def detections(
     Notes
     -----
     All decisions are made on logits: the logistic function rises, but in floating point it saturates (in float32 all
-    logits above 17 score 1), and its last bit differs from library to library. :math:`\sigma(x) > t` is decided exactly,
-    as :math:`x > \log(t / (1 - t))` with the right side rounded down. Among equal logits, a lower level comes first, then
-    a lower position in the flattened (A_l, C). Indices, labels and order are the same in every library as long as the
-    decoded boxes are; these may differ by what the exponential functions of two libraries differ.
+    logits above 17 score 1), and its last bit differs from library to library. :math:`\sigma(x) > t` is decided
+    exactly, as :math:`x > \log(t / (1 - t))` with the right side rounded down. Among equal logits, a lower level comes
+    first, then a lower position in the flattened (A_l, C). Indices, labels and order are the same in every library as
+    long as the decoded boxes are; these may differ by what the exponential functions of two libraries differ.
 
     Boxes that have no area after clipping and those that are not finite are dropped after the best `top_k` are taken.
 
@@ -246,7 +246,7 @@ def _checked_levels(class_logits: Any, box_deltas: Any, anchors: Any, offset: in
 def _best_of_level(
     levels: _Levels, logits: Array, deltas: Array, anchors: Array, score_threshold: float, top_k: int
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """The best pairs of one level, K of them: logits, deltas, anchors, labels, and whether each passed the threshold."""
+    """The best K pairs of one level: logits, deltas, anchors, labels, and whether each passed the threshold."""
     adapter, xp = levels.adapter, levels.xp
     pictures, number, classes = logits.shape
     least = threshold_as_logit(score_threshold, adapter.dtype_name(logits))

@@ -1,6 +1,5 @@
 """The loss of RetinaNet: focal loss of the classes, smooth L1 of the boxes, and what both are divided by."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -246,14 +245,15 @@ def retinanet_loss(
     distances = smooth_l1(predicted, deltas, beta=beta)
 
     dtype = xp.float64 if adapter.dtype_name(class_logits) == "float64" else xp.float32
-    pictures = range(batch[0]) if batch else [...]
-    class_sums = [
-        loss_from_labels(
-            class_logits[picture], labels[picture], alpha=alpha, gamma=gamma, precision=precision, reduction="sum"
+    # The adapters sum everything that they are given, so that each picture is a call of its own.
+    class_sums, box_sums = [], []
+    for picture in [(number, ...) for number in range(batch[0])] if batch else [(...,)]:
+        class_sums.append(
+            loss_from_labels(
+                class_logits[picture], labels[picture], alpha=alpha, gamma=gamma, precision=precision, reduction="sum"
+            )
         )
-        for picture in pictures
-    ]
-    box_sums = [_sum(adapter, distances[picture], dtype) for picture in pictures]
+        box_sums.append(_sum(adapter, distances[picture], dtype))
     counts = matches.num_positive if batch else matches.num_positive[None]
     parts = []
     for sums in (class_sums, box_sums):
@@ -290,7 +290,7 @@ def _check_classes(adapter: Adapter, labels: Array, gt_index: Array, gt_labels: 
 def _non_negative(name: str, value: Any, largest: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: got {value!r}; it is a number")
-    # Compared before it is converted, because an integer may be too large for a float.
-    if math.isnan(value) or not 0 <= value <= largest:
+    # Compared before it is converted, because an integer may be too large for a float; NaN compares as False.
+    if not 0 <= value <= largest:
         raise ValueError(f"{name}: got {value!r}; it is >= 0 and at most {largest:.4g}")
     return float(value)

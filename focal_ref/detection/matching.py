@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from focal_ref._arguments import check_choice
-from focal_ref.detection._arrays import Adapter, Array, adapter_of, check_array, check_boxes, device_of, good_boxes
+from focal_ref.detection._arrays import (
+    Adapter,
+    Array,
+    adapter_of,
+    check_boxes,
+    device_of,
+    good_boxes,
+    quiet,
+)
 from focal_ref.detection._overlaps import (
     UNDEFINED,
     Overlaps,
@@ -18,7 +26,7 @@ from focal_ref.detection._overlaps import (
 from focal_ref.detection.boxes import same_dtype
 from focal_ref.detection.matching_options import MatchingOptions, matching_preset
 
-__all__ = ["NEGATIVE", "IGNORED", "POSITIVE", "Matches", "match_anchors"]
+__all__ = ["IGNORED", "NEGATIVE", "POSITIVE", "Matches", "match_anchors"]
 
 POSITIVE = 1
 """State of an anchor that is matched to a ground truth."""
@@ -149,8 +157,7 @@ def match_anchors(
     check_choice("invalid", invalid, ("raise", "drop", "keep"))
     if not isinstance(ignore_iof, (int, float)) or isinstance(ignore_iof, bool) or not 0.0 < ignore_iof <= 1.0:
         raise ValueError(f"ignore_iof: got {ignore_iof!r}; a share of the anchor's area in (0, 1]")
-    # Overflow and NaN are what the checks look for, and what "keep" keeps.
-    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+    with quiet(adapter, anchors):
         pictures = _Pictures(adapter, anchors, gt_boxes, gt_valid, anchor_valid, chosen, invalid)
         pictures.ignore(ignore_boxes, ignore_valid, float(ignore_iof), invalid)
         return pictures.matches()
@@ -236,7 +243,7 @@ class _Pictures:
             raise ValueError(f"ignore_boxes: got shape {tuple(boxes.shape)}; it is {wanted}, as gt_boxes")
         boxes = self.xp.astype(self._lifted(boxes), self.boxes.dtype)
         mask = self._mask(self._lifted(valid), boxes) & good_boxes(self.xp, boxes, self.options.offset)
-        if boxes.shape[1]:
+        if boxes.shape[1] and self.anchors.shape[-2]:
             self.covered = covered_anchors(
                 self.adapter, self.anchors, self.anchor_valid, boxes, mask, self.options, least
             )
@@ -256,7 +263,7 @@ class _Pictures:
         if owner is not None:
             promoted = owner >= 0
             if options.low_quality == "band":
-                promoted = promoted & ~background
+                promoted = promoted & ~(background | positive)
             positive = positive | promoted
             if options.low_quality_owner != "argmax":
                 index = xp.where(promoted, owner, index)
@@ -280,8 +287,8 @@ class _Pictures:
 
     def _overlaps(self) -> Overlaps:
         xp, adapter = self.xp, self.adapter
-        if self.boxes.shape[1] == 0 or self.boxes.shape[0] == 0:
-            shape = (self.boxes.shape[0], self.anchors.shape[-2])
+        shape = (self.boxes.shape[0], self.anchors.shape[-2])
+        if 0 in (*shape, self.boxes.shape[1]):
             return Overlaps(
                 xp.zeros(shape, dtype=self.boxes.dtype, device=device_of(self.boxes)),
                 xp.zeros(shape, dtype=self._index_dtype(), device=device_of(self.boxes)),

@@ -90,16 +90,16 @@ def normalize_loss(
             f"num_positive: got shape {tuple(num_positive.shape)} with sums of shape {tuple(sums.shape)}; both are (N,)"
         )
     counts = _checked_counts(adapter, num_positive, sums)
+    # An array is not compared with a name, which some libraries refuse.
+    if not isinstance(normalizer, str):
+        return xp.sum(sums) / _divisor(adapter, normalizer, sums)
     if normalizer == "per_picture":
         return xp.sum(sums / _at_least_one(xp, counts)) / max(sums.shape[0], 1)
-    total = xp.sum(sums)
-    if not isinstance(normalizer, str):
-        return total / _divisor(adapter, normalizer, sums)
     count = xp.sum(counts + 1.0 if normalizer == "plus_one_per_picture" else counts)
     if sum_over_ranks is not None:
         count = _count_of_ranks(adapter, sum_over_ranks(count), sums)
     # Of no pictures even the last convention divides by one.
-    return total / (count + 1.0 if normalizer == "plus_one" else _at_least_one(xp, count))
+    return xp.sum(sums) / (count + 1.0 if normalizer == "plus_one" else _at_least_one(xp, count))
 
 
 def moving_average_normalizer(previous: float | Array, num_positive: Array, /, *, momentum: float = 0.9) -> Array:
@@ -162,7 +162,7 @@ def check_normalizer(normalizer: Any, sum_over_ranks: Any) -> None:
         return
     if not callable(sum_over_ranks):
         raise TypeError(f"sum_over_ranks: got {_kind(sum_over_ranks)}; it is a function from a count to a count")
-    if normalizer == "per_picture" if isinstance(normalizer, str) else True:
+    if not isinstance(normalizer, str) or normalizer == "per_picture":
         got = repr(normalizer) if isinstance(normalizer, str) or _is_number(normalizer) else _kind(normalizer)
         raise ValueError(
             f"sum_over_ranks: got a function with normalizer={got}, which counts nothing over devices; it belongs to "

@@ -140,9 +140,12 @@ def ohem(
             raise ValueError(f"valid: got shape {tuple(valid.shape)}; it is {shape}, as losses")
 
     losses = xp.where(xp.isnan(losses), math.inf, losses)
+    most = min(count, shape[-1])
+    if most == 0 or shape[0] == 0:
+        return xp.zeros(shape, dtype=xp.bool, device=device_of(losses))
 
     def keep(losses: Array, boxes: Array, valid: Array | None) -> Array:
-        kept = nms(boxes, losses, iou_threshold=iou_threshold, valid=valid, max_output=min(count, shape[-1]))
+        kept = nms(boxes, losses, iou_threshold=iou_threshold, valid=valid, max_output=most)
         return _holds(xp, kept, shape[-1])
 
     if len(shape) == 1:
@@ -151,7 +154,7 @@ def ohem(
     for row in range(shape[0]):
         own_boxes = boxes if len(boxes.shape) == 2 else boxes[row, ...]
         rows.append(keep(losses[row, ...], own_boxes, None if valid is None else valid[row, ...]))
-    return xp.stack(rows) if rows else xp.zeros(shape, dtype=xp.bool, device=device_of(losses))
+    return xp.stack(rows)
 
 
 def sample_anchors(
@@ -232,7 +235,7 @@ def sample_anchors(
     positive, negative = state == POSITIVE, state == NEGATIVE
     order = adapter.top(priorities, state.shape[-1])
     # Not more than there are, so that any count fits the integers of the library.
-    quota = min(math.floor(count * positive_fraction), state.shape[-1])
+    quota = min(math.floor(min(count, 2**53) * positive_fraction), state.shape[-1])
     positives = _count(xp, positive)
     positives = xp.where(positives > quota, quota, positives)
     negatives = min(count, 2 * state.shape[-1]) - positives
@@ -268,8 +271,6 @@ def _first_of(xp: Any, member: Array, number: Array, order: Array) -> Array:
 def _holds(xp: Any, indices: Array, length: int) -> Array:
     """Which of the places 0 to length - 1 are among the indices; without a table of both."""
     places = xp.arange(length, dtype=indices.dtype, device=device_of(indices))
-    if indices.shape[0] == 0:
-        return places < 0
     indices = xp.sort(indices)
     nearest = xp.searchsorted(indices, places)
     last = indices.shape[0] - 1

@@ -275,7 +275,7 @@ def _effdet() -> SimpleNamespace:
 def load_effdet_anchors() -> SimpleNamespace:
     """`Anchors`, `AnchorLabeler`, and `anchors(image_size, **settings)` as (x1, y1, x2, y2).
 
-    `anchors` has the settings of RetinaNet (levels 3 to 7, three scales, widths to heights of 1/2, 1 and 2, sizes of four
+    `anchors` has the settings of RetinaNet (levels 3 to 7, three scales, widths to heights of 1/2, 1 and 2, sizes of 4
     strides) unless others are given. effdet itself keeps (y1, x1, y2, x2).
     """
     found = _effdet()
