@@ -190,7 +190,7 @@ def anchor_preset(name: str, /) -> AnchorOptions:
 
     Examples
     --------
-    >>> from focal_ref.detection.anchors import anchor_preset
+    >>> from focal_ref.detection import anchor_preset
     >>> anchor_preset("tf_official").ratios
     (2.0, 1.0, 0.5)
     """
@@ -264,7 +264,7 @@ def anchor_boxes(
 
     Examples
     --------
-    >>> from focal_ref.detection.anchors import anchor_boxes
+    >>> from focal_ref.detection import anchor_boxes
     >>> anchor_boxes((800, 1344)).shape
     (201600, 4)
     >>> anchor_boxes((800, 800), ratios=(1.0,), scales=(1.0,))[:2]

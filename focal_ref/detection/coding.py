@@ -14,9 +14,9 @@ from focal_ref.detection._arrays import (
     check_boxes,
     device_of,
     good_boxes,
+    quiet,
 )
 from focal_ref.detection.boxes import check_offset
-from focal_ref.detection.nms import quiet
 
 __all__ = ["CLAMP", "decode_boxes", "encode_boxes"]
 
@@ -77,7 +77,7 @@ def encode_boxes(
     Examples
     --------
     >>> import numpy as np
-    >>> from focal_ref.detection.coding import encode_boxes
+    >>> from focal_ref.detection import encode_boxes
     >>> encode_boxes(np.array([[1.0, 0.0, 11.0, 20.0]]), np.array([[0.0, 0.0, 10.0, 10.0]])).round(4)
     array([[0.1   , 0.5   , 0.    , 0.6931]])
     """
@@ -147,7 +147,7 @@ def decode_boxes(
     Examples
     --------
     >>> import numpy as np
-    >>> from focal_ref.detection.coding import decode_boxes
+    >>> from focal_ref.detection import decode_boxes
     >>> decode_boxes(np.array([[0.1, 0.5, 0.0, np.log(2.0)]]), np.array([[0.0, 0.0, 10.0, 10.0]])).round(4)
     array([[ 1.,  0., 11., 20.]])
     """

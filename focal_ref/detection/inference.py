@@ -16,10 +16,11 @@ from focal_ref.detection._arrays import (
     check_boxes,
     device_of,
     good_boxes,
+    quiet,
 )
 from focal_ref.detection.boxes import check_image_size, check_offset, clip_boxes
 from focal_ref.detection.coding import decode_boxes
-from focal_ref.detection.nms import check_count, check_share, kept_on_arrays, kept_on_host, normal, quiet
+from focal_ref.detection.suppression import check_count, check_share, kept_on_arrays, kept_on_host, normal
 
 __all__ = ["Detections", "detections"]
 
@@ -61,7 +62,7 @@ def detections(
     max_detections: int = 100,
     class_agnostic: bool = False,
     box_coder_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
-    clamp: float = math.log(1000 / 16),
+    clamp: float | None = math.log(1000 / 16),
     offset: int = 0,
 ) -> Detections:
     r"""Detections of each picture: best scores of each level, decoded, after non-maximum suppression of each class.
@@ -93,8 +94,8 @@ def detections(
         Whether boxes suppress those of other classes too.
     box_coder_weights : tuple of float, default (1, 1, 1, 1)
         The weights by which the deltas were multiplied.
-    clamp : float, default log(1000 / 16)
-        Upper limit of the logarithms of width and height.
+    clamp : float or None, default log(1000 / 16)
+        Upper limit of the logarithms of width and height; None for no limit.
     offset : {0, 1}, default 0
         1 for the convention in which a box from x1 to x2 is ``x2 - x1 + 1`` wide, in decoding, clipping and IoU.
 
@@ -114,7 +115,7 @@ def detections(
 
     See Also
     --------
-    focal_ref.detection.nms.nms : the suppression alone.
+    nms : the suppression alone.
 
     Notes
     -----
@@ -126,6 +127,9 @@ def detections(
 
     Boxes that have no area after clipping and those that are not finite are dropped after the best `top_k` are taken.
 
+    ``torch.compile`` breaks its graph at the threshold and unrolls the suppression, one step a candidate; call this
+    function outside of what is compiled.
+
     References
     ----------
     .. [1] Lin, Goyal, Girshick, He, Dollár, "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002,
@@ -136,7 +140,7 @@ def detections(
     Two anchors, two classes; the first anchor shows the second class, the other one nothing:
 
     >>> import numpy as np
-    >>> from focal_ref.detection.inference import detections
+    >>> from focal_ref.detection import detections
     >>> logits = np.array([[-9.0, 0.0], [-9.0, -9.0]])
     >>> anchors = np.array([[0.0, 0.0, 10.0, 10.0], [10.0, 0.0, 20.0, 10.0]])
     >>> found = detections(logits, np.zeros((2, 4)), anchors, max_detections=2)

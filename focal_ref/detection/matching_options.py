@@ -31,8 +31,8 @@ class MatchingOptions:
     low_quality_ties
         Where several anchors overlap a ground truth best: "all" are promoted, or the "first".
     low_quality_overlap
-        Whether a ground truth that overlaps no anchor promotes none. Without it the best IoU of 0 is a tie of all anchors
-        that do not overlap it, and every one of them becomes positive (or the first).
+        Whether a ground truth that overlaps no anchor promotes none. Without it the best IoU of 0 is a tie of all
+        anchors, and every one of them becomes positive (or the first).
     offset
         1 for boxes that are ``x2 - x1 + 1`` wide.
     epsilon
@@ -114,8 +114,8 @@ def matching_preset(name: str, /) -> MatchingOptions:
     ``torchvision``  likewise; a NaN box makes every anchor positive
     ``mmdet``        likewise; a promoted anchor belongs to the last ground truth that promotes it
     ``fizyr``        keras-retinanet: an IoU of exactly 0.4 is background
-    ``tf_official``  one threshold, 0.5; promotes the first best anchor of each ground truth, which then belongs to the first
-                     ground truth that promotes it, also where nothing overlaps
+    ``tf_official``  one threshold, 0.5; promotes the first best anchor of each ground truth, also where nothing
+                     overlaps; it then belongs to the first ground truth that promotes it
     ``effdet``       as ``tf_official``, a port of it to PyTorch
     ``keras_hub``    adds 1e-7 to the union, so that an IoU of exactly 1/2 of small boxes is below 0.5
     ================ =================================================================================================

@@ -1,7 +1,6 @@
 """What the focal loss replaces: choosing some of the anchors and leaving the others out of the loss."""
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from focal_ref.detection._arrays import (
     first_true,
 )
 from focal_ref.detection.matching import IGNORED, NEGATIVE, POSITIVE
-from focal_ref.detection.nms import nms
+from focal_ref.detection.suppression import nms
 
 __all__ = ["hard_negative_mining", "ohem", "sample_anchors"]
 
@@ -73,9 +72,7 @@ def hard_negative_mining(losses: Array, state: Array, /, *, ratio: float = 3.0, 
     _check_state(adapter, state, tuple(losses.shape))
     positive, negative = state == POSITIVE, state == NEGATIVE
     number = state.shape[-1]
-    # Looked up, because a product in a library's own floats would round differently from the next one's.
-    table = adapter.asarray(_floors(float(ratio), number), like=losses)
-    wanted = _looked_up(xp, table, _count(xp, positive))
+    wanted = _floor_of(adapter, float(ratio), _count(xp, positive), number)
     least = min(min_negatives, number)
     wanted = xp.where(wanted < least, least, wanted)
     return positive | _first_of(xp, negative, wanted, adapter.top(_comparable(xp, losses), number))
@@ -277,19 +274,18 @@ def _holds(xp: Any, indices: Array, length: int) -> Array:
     return xp.take(indices, xp.where(nearest > last, last, nearest)) == places
 
 
-@lru_cache(maxsize=8)
-def _floors(ratio: float, number: int) -> Any:
-    """floor(ratio * p) in float64 for p = 0 to number, at most number."""
-    with np.errstate(over="ignore"):
-        products = np.floor(ratio * np.arange(number + 1))
-    floors = np.minimum(products, number).astype(np.int32)
-    floors.flags.writeable = False
-    return floors
-
-
-def _looked_up(xp: Any, table: Array, indices: Array) -> Array:
-    table = xp.astype(table, indices.dtype)
-    return xp.reshape(xp.take(table, xp.reshape(indices, (-1,))), indices.shape)
+def _floor_of(adapter: Adapter, ratio: float, counts: Array, most: int) -> Array:
+    """floor(ratio * count), but at most `most`, with the product rounded to float64 on every library."""
+    xp = adapter.namespace(counts)
+    # One count is enough for `most` then, and nothing overflows.
+    ratio = min(ratio, float(most))
+    if adapter.name != "jax":
+        product = xp.floor(xp.astype(counts, xp.float64) * ratio)
+        return xp.astype(xp.where(product > most, float(most), product), counts.dtype)
+    # Without float64 all products are looked up: float32 would round some of them over the next integer.
+    products = np.minimum(np.floor(ratio * np.arange(most + 1)), most).astype(np.int32)
+    table = xp.astype(adapter.asarray(products, like=counts), counts.dtype)
+    return xp.reshape(xp.take(table, xp.reshape(counts, (-1,))), counts.shape)
 
 
 def _drawn(seed: Any, shape: tuple[int, ...]) -> Any:

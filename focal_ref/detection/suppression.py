@@ -1,7 +1,6 @@
 """Non-maximum suppression, greedy and exact: what is kept does not depend on the array library."""
 
 import operator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from focal_ref.detection._arrays import (
     device_of,
     first_true,
     good_boxes,
+    quiet,
 )
 from focal_ref.detection.boxes import area_of, check_offset, intersections
 
@@ -82,7 +82,7 @@ def nms(
 
     See Also
     --------
-    focal_ref.detection.inference.detections : everything from a detector's outputs to its detections.
+    detections : everything from a detector's outputs to its detections.
 
     Notes
     -----
@@ -97,7 +97,7 @@ def nms(
     Examples
     --------
     >>> import numpy as np
-    >>> from focal_ref.detection.nms import nms
+    >>> from focal_ref.detection import nms
     >>> boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 6], [0, 0, 10, 5], [50, 50, 60, 60]], dtype=np.float32)
     >>> scores = np.array([0.9, 0.8, 0.7, 0.95], dtype=np.float32)
 
@@ -267,19 +267,14 @@ def _suppress(
         if label:
             overlaps = overlaps & (labels == label[0][..., None])
         kept = ~xp.any(suppressed & (positions == position), axis=-1)
-        return suppressed | (overlaps & kept[..., None] & (positions > position)), (kept,)
+        # Marks itself and boxes before it too, which are decided and not asked again.
+        return suppressed | (overlaps & kept[..., None]), (kept,)
 
     items = [positions, xp.moveaxis(boxes, -2, 0), xp.moveaxis(areas, -1, 0)]
     if labels is not None:
         items.append(xp.moveaxis(labels, -1, 0))
     _, (kept,) = adapter.scan(step, ~valid, tuple(items))
     return xp.moveaxis(kept, 0, -1)
-
-
-def quiet(adapter: Adapter, array: Array) -> AbstractContextManager[Any]:
-    """Where numbers that overflow are what is looked for, NumPy need not warn of them."""
-    # A compiler cannot trace NumPy's switch.
-    return np.errstate(over="ignore", under="ignore", invalid="ignore") if adapter.is_host(array) else nullcontext()
 
 
 def normal(xp: Any, values: Array) -> Array:
