@@ -14,7 +14,7 @@ from focal_ref.detection.matching_options import MatchingOptions, matching_prese
 from focal_ref.detection.suppression import nms
 from focal_ref.detection.normalizers import moving_average_normalizer, normalize_loss
 from focal_ref.detection.sampling import hard_negative_mining, ohem, sample_anchors
-from focal_ref.detection.targets import box_targets, classification_targets, one_hot_targets
+from focal_ref.detection.targets import OneHotTargets, box_targets, classification_targets, one_hot_targets
 from focal_ref.prior import prior_bias
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Detections",
     "Matches",
     "MatchingOptions",
+    "OneHotTargets",
     "RetinaNetLoss",
     "anchor_boxes",
     "anchor_preset",

@@ -88,8 +88,8 @@ def box_iou(boxes1: Array, boxes2: Array, /, *, crowd: Array | None = None, offs
     >>> anchors = np.array([[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 15.0, 15.0]])
     >>> ground_truth = np.array([[0.0, 0.0, 10.0, 20.0]])
     >>> box_iou(anchors, ground_truth)
-    array([[0.5 ],
-           [0.2 ]])
+    array([[0.5],
+           [0.2]])
     >>> box_iou(anchors, ground_truth, crowd=np.array([True]))
     array([[1. ],
            [0.5]])

@@ -48,7 +48,7 @@ differentiating = pytest.mark.parametrize("library", ["torch", "jax", "jax:jit"]
 
 
 @every_library
-@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("beta", [*BETAS, 1e-50])
 def test_values_are_those_of_the_definition(library, beta):
     distances = np.array(DISTANCES, dtype=np.float32)
     found = call(library, smooth_l1, distances, np.zeros_like(distances), beta=beta)
@@ -99,7 +99,7 @@ def test_slopes_are_those_of_the_definition_and_the_curvature_is_one_over_beta_i
 
 
 @differentiating
-@pytest.mark.parametrize("beta", [0.0, 1e-45, 1e-40, 1e-30, 0.11, 3e38])
+@pytest.mark.parametrize("beta", [0.0, 1e-50, 1e-45, 1e-40, 1e-30, 0.11, 3e38])
 def test_no_finite_or_infinite_distance_gives_nan(library, beta):
     largest = np.finfo(np.float32).max
     predictions = np.array([0, 1e-45, 1e-38, -1e-38, 1e-20, 1, -largest, np.inf, -np.inf], dtype=np.float32)
