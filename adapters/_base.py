@@ -95,6 +95,10 @@ class Adapter(ABC):
         if any(shares_memory(array, other) for array in out for other in inputs[1:]):
             raise ValueError("out: got arrays that share memory with targets, alpha, gamma or weights")
 
+    def constant(self, array: Array) -> Array:
+        """The array as one that nothing is differentiated in."""
+        return array
+
     def scan(self, step: Step, carry: Any, items: tuple[Array, ...]) -> tuple[Any, tuple[Array, ...]]:
         """Fold `step` over the first axis of all items: the last carry, and the results of the steps stacked.
 

@@ -53,6 +53,9 @@ class JaxAdapter(JaxFormulas):
         except RuntimeError as error:
             raise Unavailable(f"jax: no device {device!r}: {str(error).splitlines()[0]}") from error
 
+    def constant(self, array: Array) -> Array:
+        return jax.lax.stop_gradient(array)
+
     def scan(self, step: Step, carry: Any, items: tuple[Array, ...]) -> tuple[Any, tuple[Array, ...]]:
         carry, results = jax.lax.scan(step, carry, items)
         return carry, results

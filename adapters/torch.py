@@ -74,6 +74,9 @@ class TorchAdapter(Adapter):
         if array.requires_grad:
             raise TypeError(f"{name}: got a tensor that requires grad; {NO_DERIVATIVE}, pass {name}.detach()")
 
+    def constant(self, array: Array) -> Array:
+        return array.detach()
+
     def check_same_device(self, name: str, array: Array, logits: Array) -> None:
         # A number in a tensor of its own is read where it lies, as everywhere in PyTorch.
         if array.device != logits.device and not (array.ndim == 0 and array.device.type == "cpu"):

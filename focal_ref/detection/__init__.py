@@ -11,9 +11,9 @@ from focal_ref.detection.inference import Detections, detections
 from focal_ref.detection.losses import RetinaNetLoss, retinanet_loss, smooth_l1
 from focal_ref.detection.matching import IGNORED, NEGATIVE, POSITIVE, Matches, match_anchors
 from focal_ref.detection.matching_options import MatchingOptions, matching_preset
-from focal_ref.detection.suppression import nms
 from focal_ref.detection.normalizers import moving_average_normalizer, normalize_loss
 from focal_ref.detection.sampling import hard_negative_mining, ohem, sample_anchors
+from focal_ref.detection.suppression import nms
 from focal_ref.detection.targets import OneHotTargets, box_targets, classification_targets, one_hot_targets
 from focal_ref.prior import prior_bias
 

@@ -114,7 +114,7 @@ def match_anchors(
     Returns
     -------
     Matches
-        state, gt_index, iou, num_positive and unmatched.
+        state, gt_index, iou, num_positive and unmatched, none of which has a derivative.
 
     Raises
     ------
@@ -202,6 +202,8 @@ class _Pictures:
             )
         if len(anchors.shape) > 3:
             raise ValueError(f"anchors: got shape {tuple(anchors.shape)}; it is (A, 4) or (N, A, 4)")
+        # Which anchor is matched has no derivative, and a graph of all pairs is not to be kept.
+        anchors, gt_boxes = adapter.constant(anchors), adapter.constant(gt_boxes)
         self.anchors, self.boxes = same_dtype(self.xp, anchors, self._lifted(gt_boxes))
         self.box_valid = self._mask(self._lifted(gt_valid), self.boxes)
         self.anchor_valid = self._mask(anchor_valid, self.anchors)

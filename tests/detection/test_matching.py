@@ -233,10 +233,13 @@ def test_strided_and_read_only_arrays_are_taken():
     assert_same(match_anchors(view, np.asfortranarray(boxes)), match_anchors(anchors, boxes))
 
 
-def test_gradients_do_not_flow_through_matching():
-    anchors, boxes = (torch.from_numpy(array).requires_grad_() for array in boxes_of(4))
-    matches = match_anchors(anchors, boxes)
-    assert not matches.iou.requires_grad
+def test_matches_have_no_derivative():
+    anchors, boxes = boxes_of(4)
+    tensors = [torch.from_numpy(array).requires_grad_() for array in (anchors, boxes)]
+    assert not match_anchors(*tensors).iou.requires_grad
+    compiled = torch.compile(lambda a, b: match_anchors(a, b).iou, fullgraph=True, backend="aot_eager")
+    assert not compiled(*tensors).requires_grad
+    assert (jax.grad(lambda b: match_anchors(jnp.asarray(anchors), b).iou.sum())(jnp.asarray(boxes)) == 0).all()
 
 
 @pytest.mark.parametrize("preset", ["paper", "detectron", "torchvision", "mmdet", "tf_official"])
@@ -251,6 +254,23 @@ def test_memory_stays_below_two_mebibytes_beside_the_result(preset):
     finally:
         tracemalloc.stop()
     assert peak - sum(field.nbytes for field in matches) <= 2 * 2**20
+
+
+def test_array_operations_stay_within_their_blocks():
+    anchors, boxes = grid_anchors(400, levels=(3, 4, 5)), random_boxes(np.random.default_rng(0), 200, 400)[None]
+    arrays = anchors, np.ones(len(anchors), bool), boxes, np.ones((1, 200), bool)
+    tracemalloc.start()
+    try:
+        overlaps = _overlaps.array_overlaps(adapter_of(anchors), *arrays, MATCHING_PRESETS["mmdet"])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The blocks as documented, the results twice (in blocks and joined), and a copy of the anchors with their mask.
+    blocks = 8 * 4 * _overlaps.PAIRS
+    results = sum(array.nbytes for array in overlaps)
+    assert peak <= blocks + 2 * results + 2 * anchors.nbytes
+    # All pairs at once would not fit.
+    assert len(anchors) * 200 > 20 * _overlaps.PAIRS
 
 
 def test_the_options_are_the_presets_with_replacements():
