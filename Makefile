@@ -9,6 +9,11 @@ BIN := $(VENV)/bin
 # Every backend that can run without a GPU.
 BACKENDS := numpy torch torch:compile jax jax:jit array_api_strict
 
+# What JAX compiles is kept for the other worker and the next backend.
+export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
+export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
+
 .PHONY: conformance test test-only lint backends accuracy vectors gpu clean help
 
 help:
