@@ -14,12 +14,13 @@ export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
-.PHONY: conformance test test-only lint backends accuracy vectors gpu clean help
+.PHONY: conformance test test-only lint backends accuracy bench vectors gpu clean help
 
 help:
 	@echo "make conformance [BACKEND=numpy]  set up, run the suite on one backend, write the report"
 	@echo "make test                         set up, then lint, all tests, and the suite on every backend of this machine"
 	@echo "make accuracy                     measure the error of 10^8 float32 margins a gamma and of all 16-bit logits, every loss"
+	@echo "make bench                        time matching beside torchvision, interleaved"
 	@echo "make vectors                      generate the test vectors anew and compare them with the committed ones"
 	@echo "make gpu                          the suite on every CUDA backend of this machine"
 
@@ -50,9 +51,13 @@ accuracy: $(VENV)/.test
 	$(BIN)/python benchmarks/accuracy.py --out benchmarks/results/accuracy.json
 	$(BIN)/python benchmarks/family_accuracy.py --count 4000 --out benchmarks/results/family_accuracy.json
 
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/matching.py --out benchmarks/results/matching.json
+
 vectors: $(VENV)/.conformance
 	$(BIN)/python -m focal_ref.conformance.generate --check
 	$(BIN)/python -m focal_ref.conformance.family.generate --check
+	$(BIN)/python -m focal_ref.conformance.detection.generate --check
 
 gpu: $(VENV)/.test
 	@set -e; for backend in torch torch:compile jax jax:jit cupy; do \
