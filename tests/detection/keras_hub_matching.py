@@ -1,7 +1,7 @@
-"""What keras_hub's RetinaNet matches, for pictures in an npz file; a process of its own, as Keras chooses its backend once.
+"""What keras_hub's RetinaNet matches, in a process of its own, as Keras chooses its backend once.
 
-Usage: keras_hub_matching.py PICTURES RESULTS. PICTURES holds anchors_<name> and boxes_<name>; RESULTS gets code_<name>: the
-ground truth's index, -1 for background, -2 for ignored.
+Usage: keras_hub_matching.py PICTURES RESULTS. PICTURES is an npz file of anchors_<name> and boxes_<name>; RESULTS gets
+code_<name>: the ground truth's index, -1 for background, -2 for ignored.
 """
 
 import sys
