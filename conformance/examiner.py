@@ -285,14 +285,23 @@ class Examiner:
         )
 
     def measured(
-        self, case: str, quantity: str, expected: float, got: Array, error: float, allowed: float, dtype: str
+        self,
+        case: str,
+        quantity: str,
+        expected: Any,
+        got: Any,
+        error: float,
+        allowed: float,
+        dtype: str,
+        inputs: Mapping[str, str] | None = None,
     ) -> None:
         """Compare one number whose error in ulp is known already."""
         self.comparisons += 1
         if not error / allowed < self._worst[0]:
             self._worst = (error / allowed, error, allowed)
         if not error <= allowed:
-            self.findings.append(Finding(case, quantity, shown(expected, dtype), shown(got, dtype), {}, error, allowed))
+            texts = shown(expected, dtype), shown(got, dtype)
+            self.findings.append(Finding(case, quantity, *texts, inputs or {}, error, allowed))
 
     def absorb(self, other: "Examiner") -> None:
         """Add what another examiner, of another dtype, came to."""

@@ -28,6 +28,8 @@ AREAS = {
     "INF": "inference: non-maximum suppression, detections",
 }
 
+DETECTION = ("IOU", "ANC", "MAT", "BOX", "TGT", "MIN", "INF")
+"""The areas of the detection side."""
 
 DTYPES = ("each", "16-bit", "wide", "once")
 

@@ -26,6 +26,13 @@ _MODULES = (
     "shapes",
     "transforms",
     "determinism",
+    "overlap",
+    "anchors",
+    "matching",
+    "matching_options",
+    "coding",
+    "detector",
+    "selection",
 )
 _REGISTERED: dict[str, Check] = {}
 

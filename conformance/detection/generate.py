@@ -21,6 +21,7 @@ from focal_ref.conformance.formats import FORMATS, exact_value, hex_bits, round_
 
 DIRECTORY = Path(__file__).with_name("vectors")
 FORMAT_VERSION = 1
+SCHEMA = "detection.schema.json"
 DTYPES = ("float32", "float64")
 
 Test = dict[str, Any]
@@ -115,7 +116,7 @@ def losses() -> list[Test]:
     for prediction, target, beta in SMOOTH:
         exact = numeric.smooth_l1(prediction, target, beta)
         name = f"smooth_l1/beta={beta}/prediction={prediction}/target={target}"
-        given = {"prediction": prediction, "target": target, "beta": beta}
+        given: Test = {"prediction": prediction, "target": target, "beta": beta}
         slope = numeric.smooth_l1_slope(prediction, target, beta)
         bits = {dtype: [_bits(exact, dtype), _bits(slope, dtype)] for dtype in DTYPES}
         tests.append(
@@ -194,7 +195,9 @@ def manifest(texts: dict[str, str]) -> str:
         }
         for name, text in texts.items()
     }
-    return json.dumps({"format_version": FORMAT_VERSION, "sets": entries}, indent=2) + "\n"
+    schema = hashlib.sha256((DIRECTORY / SCHEMA).read_bytes()).hexdigest()
+    document = {"format_version": FORMAT_VERSION, "sets": entries, "other_files": {SCHEMA: schema}}
+    return json.dumps(document, indent=2) + "\n"
 
 
 def documents() -> dict[str, str]:

@@ -119,9 +119,9 @@ def normalized(sums: Sequence[Fraction], positives: Sequence[int], rule: str) ->
     return total / max(1, count + more)
 
 
-def anchor_count(height: int, width: int, a_cell: int = 9) -> int:
+def anchor_count(height: int, width: int, a_cell: int = 9, levels: Sequence[int] = ANCHOR_LEVELS) -> int:
     """Anchors of a picture: every level has a grid of its size divided by the stride, rounded up."""
-    return sum(-(-height // 2**level) * -(-width // 2**level) for level in ANCHOR_LEVELS) * a_cell
+    return a_cell * sum(-(-height // (1 << level)) * -(-width // (1 << level)) for level in levels)
 
 
 def anchor_sides(level: int, octave: int, ratio: Fraction) -> tuple[Number, Number]:

@@ -188,10 +188,10 @@ def match(
     ]
     state, owner, best = _by_thresholds(overlap, takes_part, options)
     promoted = _promoted(overlap, takes_part, best, options)
-    for anchor, forcing in promoted.items():
-        state[anchor] = POSITIVE
+    for index, forcing in promoted.items():
+        state[index] = POSITIVE
         if options.low_quality_owner != "argmax":
-            owner[anchor] = forcing[0 if options.low_quality_owner == "forcing_first" else -1]
+            owner[index] = forcing[0 if options.low_quality_owner == "forcing_first" else -1]
     regions = [True] * len(ignore_boxes) if ignore_valid is None else list(ignore_valid)
     for index, anchor in enumerate(anchors):
         inside = any(
@@ -201,9 +201,9 @@ def match(
         )
         if not takes_part[index] or (inside and state[index] != POSITIVE):
             state[index] = IGNORED
-    index = tuple(o if s == POSITIVE else -1 for s, o in zip(state, owner, strict=True))
-    unmatched = tuple(v and gt not in index for gt, v in enumerate(valid))
-    return Answer(tuple(state), index, tuple(best), unmatched)
+    owners = tuple(o if s == POSITIVE else -1 for s, o in zip(state, owner, strict=True))
+    unmatched = tuple(v and gt not in owners for gt, v in enumerate(valid))
+    return Answer(tuple(state), owners, tuple(best), unmatched)
 
 
 INFINITE = Fraction(10**9)

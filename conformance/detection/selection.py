@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from mpmath import mp
+
 from focal_ref.conformance.detection.oracle import Box, iou
 
-__all__ = ["descending", "greedy_nms", "hard_negatives"]
+__all__ = ["descending", "detections", "greedy_nms", "hard_negatives"]
 
 
 def descending(numbers: Sequence[float]) -> list[int]:
@@ -41,3 +43,29 @@ def greedy_nms(
         if all(iou(boxes[index], boxes[rival]) <= threshold for rival in rivals):
             kept.append(index)
     return kept
+
+
+def detections(
+    logits: Sequence[Sequence[float]],
+    boxes: Sequence[Box],
+    *,
+    score_threshold: Fraction = Fraction(1, 20),
+    top_k: int = 1000,
+    iou_threshold: Fraction = Fraction(1, 2),
+    max_detections: int = 100,
+) -> list[tuple[int, int]]:
+    """Pairs of a box and a class that are detections of a picture with one level, best first.
+
+    The probability of a logit is above the threshold t where e^x > t / (1 - t).
+    """
+    least = mp.log(mp.mpf(score_threshold.numerator) / (score_threshold.denominator - score_threshold.numerator))
+    pairs = [(box, label) for box, row in enumerate(logits) for label, logit in enumerate(row) if logit > least]
+    values = [logits[box][label] for box, label in pairs]
+    best = [pairs[index] for index in descending(values)[:top_k]]
+    kept = greedy_nms(
+        [boxes[box] for box, _ in best],
+        [logits[box][label] for box, label in best],
+        iou_threshold,
+        [label for _, label in best],
+    )
+    return [best[index] for index in kept[:max_detections]]

@@ -51,7 +51,10 @@ CAPABILITIES = {
     "anchors": "the anchors of a picture",
     "matching": "assigning anchors to ground truths",
     "matching_options": "matching with options, presets, masks and batches",
-    "box_coding": "encoding and decoding of boxes, and smooth L1",
+    "box_coding": "encoding and decoding of boxes",
+    "clamp": "decoding enlarges a side by at most 1000/16",
+    "coding_options": "encoding and decoding with weights and with boxes whose last pixel counts",
+    "smooth_l1": "smooth L1, the loss of boxes",
     "detection_targets": "targets, normalizers and the loss of a detector",
     "mining": "hard negatives, online hard examples and random samples",
     "inference": "non-maximum suppression and detections",
@@ -83,10 +86,18 @@ MATCHER_AXES: Mapping[str, tuple[Any, ...]] = {
 
 MATCHER_THRESHOLDS = ("positive", "negative")
 
-KINDS: Mapping[str, tuple[str, ...] | None] = {"loss": None, "matcher": ("IOU", "MAT")}
+CODER_AXES: Mapping[str, tuple[Any, ...]] = {"offset": (0, 1)}
+"""Conventions of a box coder; beside them it declares four "weights"."""
+
+KINDS: Mapping[str, tuple[str, ...] | None] = {"loss": None, "matcher": ("IOU", "MAT"), "coder": ("BOX",)}
 """What a profile describes, and the areas of requirements that it can have; None for all."""
 
-MATCHER_CAPABILITIES = ("boxes", "matching")
+KIND_CAPABILITIES: Mapping[str, tuple[str, ...]] = {
+    "loss": tuple(CAPABILITIES),
+    "matcher": ("boxes", "matching"),
+    "coder": ("box_coding", "clamp"),
+}
+"""What a profile of each kind may claim."""
 
 
 class ProfileError(ValueError):
@@ -109,6 +120,8 @@ class Signature:
         "same" to hand targets over as they are, "floating" to convert them to the logits' dtype first.
     iou
         Of a matcher: its function of two sets of boxes, as ``package.module:function``, or "" where it has none.
+    decode
+        Of a box coder: its function of deltas and anchors; `function` is the one of boxes and anchors.
     """
 
     function: str
@@ -122,6 +135,7 @@ class Signature:
     minimum_rank: int = 0
     targets: str = "floating"
     iou: str = ""
+    decode: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +153,8 @@ class Profile:
     signature
         See `Signature`.
     conventions
-        One value for each key of `AXES`; of a matcher, of `MATCHER_AXES` and `MATCHER_THRESHOLDS`.
+        One value for each key of `AXES`; of a matcher, of `MATCHER_AXES` and `MATCHER_THRESHOLDS`; of a box coder, of
+        `CODER_AXES`, and its weights.
     tiers
         Claimed dtypes and the accuracy tier of each.
     capabilities
@@ -193,9 +208,8 @@ def parse_profile(text: str, source: str) -> Profile:
     kind = profile.setdefault("kind", "loss")
     _keys(profile, source, "profile", ("name", "description", "package", "library", "kind"))
     _one_of(kind, tuple(KINDS), source, "profile.kind")
-    axes: Mapping[str, tuple[Any, ...]] = AXES if kind == "loss" else MATCHER_AXES
-    thresholds = () if kind == "loss" else MATCHER_THRESHOLDS
-    _keys(document["conventions"], source, "conventions", (*axes, *thresholds))
+    axes, numbers = _AXES[kind]
+    _keys(document["conventions"], source, "conventions", (*axes, *numbers))
     _keys(claims, source, "claims", ("dtypes", "capabilities"))
     _one_of(profile["library"], LIBRARIES, source, "profile.library")
     for axis, allowed in axes.items():
@@ -206,11 +220,10 @@ def parse_profile(text: str, source: str) -> Profile:
     if not claims["dtypes"]:
         raise ProfileError(f"{source}: claims.dtypes: empty; claim at least one of {_list(tuple(FORMATS))}")
     for capability in claims["capabilities"]:
-        known = tuple(CAPABILITIES) if kind == "loss" else MATCHER_CAPABILITIES
-        _one_of(capability, known, source, "claims.capabilities")
-    (_check_soft_targets if kind == "loss" else _check_matcher)(document, source)
+        _one_of(capability, KIND_CAPABILITIES[kind], source, "claims.capabilities")
+    {"loss": _check_soft_targets, "matcher": _check_matcher, "coder": _check_coder}[kind](document, source)
     try:
-        unnamed = {} if kind == "loss" else {"alpha": "", "gamma": ""}
+        unnamed: dict[str, Any] = {} if kind == "loss" else {"alpha": "", "gamma": ""}
         signature = Signature(**document["signature"], **unnamed)
     except TypeError as error:
         raise ProfileError(f"{source}: signature: {str(error).replace('Signature.__init__() ', '')}") from error
@@ -221,6 +234,14 @@ def parse_profile(text: str, source: str) -> Profile:
         tiers=claims["dtypes"],
         capabilities=frozenset(claims["capabilities"]),
     )
+
+
+_AXES: Mapping[str, tuple[Mapping[str, tuple[Any, ...]], tuple[str, ...]]] = {
+    "loss": (AXES, ()),
+    "matcher": (MATCHER_AXES, MATCHER_THRESHOLDS),
+    "coder": (CODER_AXES, ("weights",)),
+}
+"""Conventions of each kind of profile: those from closed sets, and those that are numbers."""
 
 
 def _check_soft_targets(document: Mapping[str, Any], source: str) -> None:
@@ -243,8 +264,21 @@ def _check_matcher(document: Mapping[str, Any], source: str) -> None:
         raise ProfileError(f"{source}: conventions.negative: it is at most as large as positive")
     if ("boxes" in document["claims"]["capabilities"]) != bool(document["signature"]["iou"]):
         raise ProfileError(f"{source}: signature.iou: it is named exactly if claims.capabilities has 'boxes'")
-    if "matching" not in document["claims"]["capabilities"]:
-        raise ProfileError(f"{source}: claims.capabilities: a matcher has 'matching'")
+    _check_detection(document, source, "matching")
+
+
+def _check_coder(document: Mapping[str, Any], source: str) -> None:
+    _keys(document["signature"], source, "signature", ("function", "decode"))
+    weights = document["conventions"]["weights"]
+    numbers = isinstance(weights, list) and all(type(number) in (int, float) and number > 0 for number in weights)
+    if not numbers or len(weights) != 4:
+        raise ProfileError(f"{source}: conventions.weights: got {weights!r}; four numbers above 0")
+    _check_detection(document, source, "box_coding")
+
+
+def _check_detection(document: Mapping[str, Any], source: str, capability: str) -> None:
+    if capability not in document["claims"]["capabilities"]:
+        raise ProfileError(f"{source}: claims.capabilities: a {document['profile']['kind']} has {capability!r}")
     for dtype in document["claims"]["dtypes"]:
         _one_of(dtype, ("float32", "float64"), source, "claims.dtypes")
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from focal_ref.conformance.profiles import Profile, load_profile
 from focal_ref.conformance.targets import Array
+from focal_ref.conformance.targets.builtin_detection import forced_detection, right_detection
 from focal_ref.conformance.targets.builtin_family import (
     RIGHT,
     Both,
@@ -18,6 +19,7 @@ from focal_ref.conformance.targets.builtin_family import (
     functions_of,
     one_versus_rest,
 )
+from focal_ref.conformance.targets.detection import Detection
 from focal_ref.conformance.targets.libraries import PlainLibrary
 from focal_ref.conformance.targets.python import PythonTarget
 
@@ -31,6 +33,7 @@ CAUGHT_BY = {
     "swaps-alpha": ("FL-VAL-001", "FL-VAL-004", "FL-GRAD-001"),
     "takes-background-for-a-class": ("FL-LAB-002",),
     "one-versus-rest": ("FL-SMX-001", "FL-SMX-002", "FL-SMX-006"),
+    "matches-without-overlap": ("FL-MAT-003",),
 }
 """Wrong implementation to the requirements that must find it."""
 
@@ -47,16 +50,22 @@ def wrong_target(name: str) -> PythonTarget:
         "takes-background-for-a-class": {"loss_from_labels": background_as_last_class},
         "one-versus-rest": {"softmax_loss": one_versus_rest},
     }
-    return _target(f"built-in wrong: {name}", losses.get(name, _right), others.get(name))
+    detection = forced_detection if name == "matches-without-overlap" else right_detection
+    return _target(f"built-in wrong: {name}", losses.get(name, _right), others.get(name), detection)
 
 
-def _target(name: str, both: Function, others: dict[str, Both] | None = None) -> PythonTarget:
+def _target(
+    name: str,
+    both: Function,
+    others: dict[str, Both] | None = None,
+    detection: Callable[[str], Detection] = right_detection,
+) -> PythonTarget:
     def value(logits: Array, targets: Array, **keywords: Any) -> Array:
         result: Array = both(logits, targets, **keywords)[0]
         return result
 
     functions = functions_of({**RIGHT, **(others or {})})
-    return PythonTarget(name, value, _profile(), PlainLibrary("numpy", None, ""), both, functions)
+    return PythonTarget(name, value, _profile(), PlainLibrary("numpy", None, ""), both, functions, detection)
 
 
 def _profile() -> Profile:

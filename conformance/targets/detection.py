@@ -12,7 +12,7 @@ Detection = Callable[..., Results]
 
 CAPABILITIES = frozenset(
     {"boxes", "box_options", "anchors", "matching", "matching_options", "box_coding"}
-    | {"detection_targets", "mining", "inference"}
+    | {"clamp", "coding_options", "smooth_l1", "detection_targets", "mining", "inference"}
 )
 """What profiles claim of the detection side."""
 
@@ -28,8 +28,13 @@ POSITIONAL: Mapping[str, tuple[str, ...]] = {
     "ohem": ("losses", "boxes"),
     "sample_anchors": ("state",),
     "nms": ("boxes", "scores"),
+    "detections": ("class_logits", "box_deltas", "anchors"),
 }
 """Functions by name, and their positional arrays; further arrays are keyword arguments."""
+
+
+LOOPING = frozenset({"match_anchors", "targets", "retinanet_loss", "ohem", "nms", "detections"})
+"""Functions that loop over boxes."""
 
 
 def own_detection(name: str) -> Detection:
@@ -41,13 +46,14 @@ def own_detection(name: str) -> Detection:
 
 def detection_of(module: Any, name: str) -> Detection:
     """A function of anything that has the functions of `focal_ref.detection`."""
-    together = {"anchor_boxes": _anchor_boxes, "targets": _targets, "detections": _detections}
+    together = {"anchor_boxes": _anchor_boxes, "targets": _targets}
     if name in together:
         function = together[name]
 
         def composed(arrays: Mapping[str, Native], **options: Any) -> Results:
             return function(module, {key: array for key, array in arrays.items() if array is not None}, options)
 
+        composed.__name__ = name
         return composed
 
     def call(arrays: Mapping[str, Native], **options: Any) -> Results:
@@ -55,6 +61,7 @@ def detection_of(module: Any, name: str) -> Detection:
         positional = [given.pop(key) for key in POSITIONAL[name]]
         return _named(getattr(module, name)(*positional, **given, **options))
 
+    call.__name__ = name
     return call
 
 
@@ -67,20 +74,14 @@ def _anchor_boxes(module: Any, arrays: Mapping[str, Native], options: Mapping[st
 def _targets(module: Any, arrays: Mapping[str, Native], options: Mapping[str, Any]) -> Results:
     """Matching and everything that is made of it for the two heads."""
     options = dict(options)
-    classes, coding = options.pop("num_classes"), options.pop("coding", {})
+    classes = options.pop("num_classes")
     gt_boxes, labels = arrays["gt_boxes"], arrays["gt_labels"]
     masks = {name: arrays[name] for name in ("gt_valid", "anchor_valid") if name in arrays}
     matches = module.match_anchors(arrays["anchors"], gt_boxes, **masks, **options)
     codes = module.classification_targets(matches, labels)
     rows, weights = module.one_hot_targets(codes, classes)
-    deltas = module.box_targets(matches, arrays["anchors"], gt_boxes, **dict(coding))
+    deltas = module.box_targets(matches, arrays["anchors"], gt_boxes)
     return {**_named(matches), "labels": codes, "one_hot": rows, "weights": weights, "deltas": deltas}
-
-
-def _detections(module: Any, arrays: Mapping[str, Native], options: Mapping[str, Any]) -> Results:
-    """One picture's detections, from the scores and deltas of one level."""
-    result = module.detections(arrays["scores"], arrays["deltas"], arrays["anchors"], **options)
-    return _named(result)
 
 
 def _named(result: Any) -> Results:

@@ -1,54 +1,54 @@
-"""Other people's matchers as targets: a function of anchors and boxes, whose codes the profile names."""
+"""Other people's matchers and box coders as targets: functions of anchors and boxes, as the profile declares them."""
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from focal_ref.conformance.detection.oracle import IGNORED, NEGATIVE, POSITIVE, Options
-from focal_ref.conformance.profiles import MATCHER_AXES, Profile
+from focal_ref.conformance.profiles import MATCHER_AXES, MATCHER_THRESHOLDS, Profile
 from focal_ref.conformance.targets import Array
 from focal_ref.conformance.targets.library import Library
 from focal_ref.conformance.targets.python import PythonTarget, _version
 
-# Codes of background and of ignored anchors, and the first ground truth's.
+# Codes of background and of ignored anchors, and the first ground truth's. With those of detectron2 a matcher returns
+# the pair that detectron2's ``Matcher`` does: indices, and labels 1, 0 and -1.
 CODES = {"torchvision": (-1, -2, 0), "effdet": (-1, -2, 0), "mmdet": (0, -1, 1)}
 
 
-class MatcherTarget(PythonTarget):
-    """A matcher of one library.
+class BoxTarget(PythonTarget):
+    """Functions of two arrays of boxes, beside which there is no loss.
 
     Parameters
     ----------
     name, profile, library
         As in `PythonTarget`.
-    function
-        Takes anchors (A, 4) and boxes (G, 4) and returns A codes; with detectron2's codes the pair that its ``Matcher``
-        returns: indices, and labels 1, 0 and -1.
-    iou
-        Takes two sets of boxes, or None.
+    functions
+        By their names in `focal_ref.detection`; None where there is none.
     """
 
+    ARGUMENTS: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "match_anchors": ("anchors", "gt_boxes"),
+        "box_iou": ("boxes1", "boxes2"),
+        "encode_boxes": ("gt_boxes", "anchors"),
+        "decode_boxes": ("deltas", "anchors"),
+    }
+
     def __init__(
-        self,
-        name: str,
-        function: Callable[..., Any],
-        iou: Callable[..., Any] | None,
-        profile: Profile,
-        library: Library,
+        self, name: str, functions: Mapping[str, Callable[..., Any] | None], profile: Profile, library: Library
     ) -> None:
-        super().__init__(name, function, profile, library, detection=_none)
-        self.iou = iou
+        self.by_name = {key: function for key, function in functions.items() if function is not None}
+        super().__init__(name, next(iter(self.by_name.values())), profile, library)
 
     def describe(self) -> Mapping[str, str]:
         box = np.array([[0, 0, 10, 10]], dtype=next(iter(self.profile.tiers)))
         with self._scope(box.dtype.name):
             native = self.library.native(box)
-            codes = self._codes(self.function(native, native))
-            for code in codes:
-                self.library.to_numpy(code, "the codes")
-            device = self.library.adapter.device_name(codes[0])
+            result = self.function(native, native)
+            first = result[0] if isinstance(result, tuple) else result
+            self.library.to_numpy(first, "the result")
+            device = self.library.adapter.device_name(first)
         return {
             "target": self.name,
             "version": _version(self.profile.package),
@@ -60,27 +60,25 @@ class MatcherTarget(PythonTarget):
         self, function: str, arrays: Mapping[str, Array | None], options: Mapping[str, Any]
     ) -> Mapping[str, Array]:
         given = {name: array for name, array in arrays.items() if array is not None}
-        names = {"match_anchors": ("anchors", "gt_boxes"), "box_iou": ("boxes1", "boxes2")}.get(function, ())
-        if options or tuple(given) != names or (function == "box_iou" and self.iou is None):
-            raise NotImplementedError(f"a matcher has no {function} with {', '.join([*given, *options])}")
-        first, second = (given[name] for name in names)
-        with self._scope(first.dtype.name):
-            native = self.library.native(first), self.library.native(second)
-            if function == "box_iou":
-                assert self.iou is not None
-                return {"result": self.library.to_numpy(self.iou(*native), "the IoU")}
-            codes = [self.library.to_numpy(code, "the codes") for code in self._codes(self.function(*native))]
-        return _decoded(codes, str(self.profile.conventions["codes"]))
+        if function not in self.by_name or options or set(given) != set(self.ARGUMENTS[function]):
+            raise NotImplementedError(f"a {self.profile.kind} has no {function} with {', '.join([*given, *options])}")
+        pair = [given[name] for name in self.ARGUMENTS[function]]
+        with self._scope(pair[0].dtype.name):
+            result = self.by_name[function](*(self.library.native(array) for array in pair))
+            several = result if isinstance(result, tuple) else (result,)
+            return self._named(function, [self.library.to_numpy(array, "the result") for array in several])
 
-    def _codes(self, result: Any) -> tuple[Any, ...]:
-        return tuple(result) if self.profile.conventions["codes"] == "detectron2" else (result,)
+    def _named(self, function: str, results: list[Array]) -> Mapping[str, Array]:
+        if function == "match_anchors":
+            return _decoded(results, str(self.profile.conventions["codes"]))
+        return {"result": results[0]}
 
 
 def declared_options(profile: Profile) -> Options:
     """What the conventions of a matcher mean to the oracle."""
-    declared = {name: profile.conventions[name] for name in MATCHER_AXES if name != "codes"}
-    thresholds = {name: Fraction(str(profile.conventions[name])) for name in ("positive", "negative")}
-    return Options(**declared, **thresholds)
+    declared: dict[str, Any] = {name: profile.conventions[name] for name in MATCHER_AXES if name != "codes"}
+    declared |= {name: Fraction(str(profile.conventions[name])) for name in MATCHER_THRESHOLDS}
+    return Options(**declared)
 
 
 def _decoded(codes: list[Array], convention: str) -> Mapping[str, Array]:
@@ -94,7 +92,3 @@ def _decoded(codes: list[Array], convention: str) -> Mapping[str, Array]:
     # A code that means nothing must not pass for one that does.
     state = np.where((code < first) & (code != background) & (code != ignored), 2, state)
     return {"state": state.astype(np.int8), "gt_index": np.where(code >= first, code - first, -1)}
-
-
-def _none(name: str) -> Any:
-    raise NotImplementedError(f"a matcher has no {name}")

@@ -280,11 +280,14 @@ def function_target(path: str | None, profile_name: str | None, device: str | No
     path = path or profile.signature.function
     function = _imported(path)
     library = _library(profile.library, device, "", path)
-    if profile.kind == "matcher":
-        from focal_ref.conformance.targets.matcher import MatcherTarget
+    if profile.kind != "loss":
+        from focal_ref.conformance.targets.matcher import BoxTarget
 
-        iou = _imported(profile.signature.iou) if profile.signature.iou else None
-        return MatcherTarget(profile.name, function, iou, profile, library)
+        signature = profile.signature
+        second = signature.iou if profile.kind == "matcher" else signature.decode
+        names = {"matcher": ("match_anchors", "box_iou"), "coder": ("encode_boxes", "decode_boxes")}[profile.kind]
+        functions = dict(zip(names, (function, _imported(second) if second else None), strict=True))
+        return BoxTarget(profile.name, functions, profile, library)
     return PythonTarget(profile.name, function, profile, library)
 
 
@@ -318,8 +321,9 @@ def _library(name: str, device: str | None, variant: str, asked: str) -> Library
 
 
 def _box_dtype(arrays: Mapping[str, Array | None]) -> str:
-    """Name of the dtype of the first floating array."""
-    return next(array.dtype.name for array in arrays.values() if array is not None and array.dtype.kind == "f")
+    """Name of the dtype of the first floating array, by which float64 is switched on where it has to be."""
+    floating = [array.dtype.name for array in arrays.values() if array is not None and array.dtype.kind == "f"]
+    return floating[0] if floating else "float32"
 
 
 def _version(package: str) -> str:

@@ -1,4 +1,4 @@
-"""torchvision's matcher as its RetinaNet calls it, from its source files.
+"""torchvision's matcher and box coder as its RetinaNet calls them, from its source files.
 
 The package itself asks for the PyTorch that it was compiled with; the two files that are needed here are Python alone,
 and are executed beside stand-ins for the rest of the package.
@@ -14,8 +14,8 @@ from typing import Any
 
 
 @cache
-def _source() -> tuple[Any, Any]:
-    """The class ``Matcher`` and the function ``box_iou``."""
+def _source() -> tuple[Any, Any, Any]:
+    """The classes ``Matcher`` and ``BoxCoder``, and the function ``box_iou``."""
     found: ModuleSpec | None = importlib.util.find_spec("torchvision")
     if found is None or not found.submodule_search_locations:
         raise ImportError("torchvision is not installed")
@@ -48,19 +48,29 @@ def _source() -> tuple[Any, Any]:
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
         sys.modules.update(before)
-    return utils.Matcher, boxes.box_iou
+    return utils.Matcher, utils.BoxCoder, boxes.box_iou
 
 
 def box_iou(boxes1: Any, boxes2: Any) -> Any:
     """``torchvision.ops.box_iou``."""
-    return _source()[1](boxes1, boxes2)
+    return _source()[2](boxes1, boxes2)
 
 
 def match(anchors: Any, gt_boxes: Any) -> Any:
     """Codes of the anchors of one picture, as ``RetinaNet.compute_loss`` gets them."""
     import torch
 
-    matcher, iou = _source()
+    matcher, _, iou = _source()
     if gt_boxes.numel() == 0:
         return torch.full((anchors.shape[0],), -1, dtype=torch.int64, device=anchors.device)
     return matcher(0.5, 0.4, allow_low_quality_matches=True)(iou(gt_boxes, anchors))
+
+
+def encode(gt_boxes: Any, anchors: Any) -> Any:
+    """``BoxCoder.encode_single`` with weights of 1."""
+    return _source()[1](weights=(1.0, 1.0, 1.0, 1.0)).encode_single(gt_boxes, anchors)
+
+
+def decode(deltas: Any, anchors: Any) -> Any:
+    """``BoxCoder.decode_single`` with weights of 1."""
+    return _source()[1](weights=(1.0, 1.0, 1.0, 1.0)).decode_single(deltas, anchors)
