@@ -112,7 +112,7 @@ class Adapter(ABC):
         return carry, tuple(stack(list(column)) for column in zip(*results, strict=True))
 
     def top(self, values: Array, count: int) -> Array:
-        """Indices of the `count` largest values along the last axis, largest first; among equal ones the first first."""
+        """Indices of the `count` largest values along the last axis, in that order; of equal ones the first first."""
         return self.namespace(values).argsort(-values, axis=-1, stable=True)[..., :count]
 
     @abstractmethod

@@ -198,6 +198,8 @@ SCENES = (
 
 OVERLAPS: tuple[tuple[str, list[float], list[float]], ...] = (
     ("same", [3, 4, 13, 24], [3, 4, 13, 24]),
+    # The union fits into 24 bits, the sum of the two areas does not.
+    ("half-of-a-large-union", [0, 0, 2047, 4095], [0, 0, 4094, 4095]),
     ("half", [0, 0, 10, 10], [0, 0, 10, 5]),
     ("two-fifths", [0, 0, 10, 10], [0, 0, 10, 4]),
     ("inside", [0, 0, 10, 10], [2, 3, 5, 7]),

@@ -81,7 +81,8 @@ def bands_figure() -> None:
         right.bar(rank[shown], overlap[state == code][shown], width=1.0, color=COLORS[code], label=text)
     for limit in (0.4, 0.5):
         right.axhline(limit, color="black", linewidth=0.7, linestyle=":")
-    right.set(title="best IoU with a ground truth", xlabel="anchors, by their best IoU", xlim=(0.5, SHOWN + 0.5), ylim=(0, 1))
+    right.set(title="best IoU with a ground truth", xlabel="anchors, by their best IoU")
+    right.set(xlim=(0.5, SHOWN + 0.5), ylim=(0, 1))
     right.legend(frameon=False)
     figure.savefig(FOLDER / "matching.svg", metadata={"Date": None})
     pyplot.close(figure)

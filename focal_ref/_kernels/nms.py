@@ -8,6 +8,8 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from focal_ref._kernels.overlaps import union_of
+
 Array = NDArray[Any]
 
 
@@ -77,7 +79,7 @@ def _kernel(dtype: str) -> Any:
                 height = min(y2, boxes[other, 3]) - max(y1, boxes[other, 1]) + offset
                 if width > 0 and height > 0:
                     intersection = min(width * height, largest)
-                    if intersection / ((area + areas[other]) - intersection) > threshold:
+                    if intersection / union_of(area, areas[other], intersection, True) > threshold:
                         break
                 other = previous[other]
             if other < 0:

@@ -33,6 +33,16 @@ def _largest(a, b):
     return where(a > b, a, b)
 
 
+@compiled
+def union_of(area, other, intersection, exact):
+    """`focal_ref.detection.boxes.union_of` of two numbers."""
+    total = area + other
+    back = total - area
+    lost = (area - (total - back)) + (other - back)
+    union = total - intersection
+    return where(exact, union + lost, union)
+
+
 @loop
 def _load(anchors, anchor_valid, start, count, one, x1, y1, x2, y2, area):
     """Copy a run of anchors into rows; the run's bounding box."""
@@ -63,7 +73,7 @@ def _apart(left, top, right, bottom, box, one):
 
 
 @loop
-def _compare(x1, y1, x2, y2, area, count, box, one, epsilon, overlap):
+def _compare(x1, y1, x2, y2, area, count, box, one, epsilon, exact, overlap):
     """Write the IoU of a box with each anchor of a run."""
     zero = one - one
     left, top, right, bottom = box[0], box[1], box[2], box[3]
@@ -72,7 +82,7 @@ def _compare(x1, y1, x2, y2, area, count, box, one, epsilon, overlap):
         width = _largest(_least(x2[i], right) - _largest(x1[i], left) + one, zero)
         height = _largest(_least(y2[i], bottom) - _largest(y1[i], top) + one, zero)
         intersection = width * height
-        overlap[i] = intersection / ((area[i] + box_area) - intersection + epsilon)
+        overlap[i] = intersection / (union_of(area[i], box_area, intersection, exact) + epsilon)
 
 
 def scratch(dtype: Any) -> tuple[Array, Array]:
@@ -88,14 +98,16 @@ def best_overlaps(with_boxes: bool) -> Any:
     Returns
     -------
     callable
-        ``kernel(anchors, anchor_valid, boxes, box_valid, offset, epsilon, best, best_box, by_box, first, rows, bits)``
-        on float32 or float64. It raises `best` (A,), and sets `best_box` (A,) to the first box that reaches it;
+        ``kernel(anchors, anchor_valid, boxes, box_valid, offset, epsilon, exact, best, best_box, by_box, first, rows,
+        bits)`` on float32 or float64. It raises `best` (A,), and sets `best_box` (A,) to the first box that reaches it;
         `by_box` (G,) and `first` (G,) likewise, the first anchor. They come initialised with 0, and with what stands
         for no overlap. `rows` and `bits` are those of `scratch`.
     """
 
     @loop
-    def kernel(anchors, anchor_valid, boxes, box_valid, offset, epsilon, best, best_box, by_box, first, rows, bits):
+    def kernel(
+        anchors, anchor_valid, boxes, box_valid, offset, epsilon, exact, best, best_box, by_box, first, rows, bits
+    ):
         one, eps = anchors.dtype.type(offset), anchors.dtype.type(epsilon)
         x1, y1, x2, y2, area, overlap = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
         for start in range(0, anchors.shape[0], RUN):
@@ -105,7 +117,7 @@ def best_overlaps(with_boxes: bool) -> Any:
             for g in range(boxes.shape[0]):
                 if not box_valid[g] or _apart(left, top, right, bottom, boxes[g], one):
                     continue
-                _compare(x1, y1, x2, y2, area, count, boxes[g], one, eps, overlap)
+                _compare(x1, y1, x2, y2, area, count, boxes[g], one, eps, exact, overlap)
                 for i in range(count):
                     better = overlap[i] > run_best[i]
                     run_best[i] = where(better, overlap[i], run_best[i])
@@ -125,7 +137,7 @@ def best_overlaps(with_boxes: bool) -> Any:
 
 
 @loop
-def tied_overlaps(anchors, anchor_valid, boxes, box_valid, offset, epsilon, by_box, last, owner):
+def tied_overlaps(anchors, anchor_valid, boxes, box_valid, offset, epsilon, exact, by_box, last, owner):
     """Set `owner` (A,) to the first, or with `last` the last, box whose best overlap `by_box` the anchor reaches.
 
     The overlaps are computed a second time by the same instructions, so that they are equal bit for bit.
@@ -140,7 +152,7 @@ def tied_overlaps(anchors, anchor_valid, boxes, box_valid, offset, epsilon, by_b
         for g in range(boxes.shape[0]):
             if not box_valid[g] or _apart(left, top, right, bottom, boxes[g], one):
                 continue
-            _compare(x1, y1, x2, y2, area, count, boxes[g], one, eps, overlap)
+            _compare(x1, y1, x2, y2, area, count, boxes[g], one, eps, exact, overlap)
             for i in range(count):
                 takes = overlap[i] == by_box[g] and (last or run_owner[i] < 0)
                 run_owner[i] = where(takes, g, run_owner[i])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from focal_ref.detection._arrays import Adapter, Array, device_of
-from focal_ref.detection.boxes import area_of, intersections
+from focal_ref.detection.boxes import area_of, intersections, union_of
 from focal_ref.detection.matching_options import MatchingOptions
 
 PAIRS = 1 << 18
@@ -89,7 +89,7 @@ def _kernel_picture(
 
     best_box[...] = np.argmax(box_valid)
     by_box, first = np.zeros(len(boxes), anchors.dtype), np.full(len(boxes), np.argmax(anchor_valid))
-    pairs = (anchors, anchor_valid, boxes, box_valid, options.offset, options.epsilon)
+    pairs = (anchors, anchor_valid, boxes, box_valid, options.offset, options.epsilon, options.exact_union)
     best_overlaps(owner is not None)(*pairs, best, best_box, by_box, first, *scratch(anchors.dtype))
     if owner is None:
         return
@@ -101,7 +101,7 @@ def _kernel_picture(
             if anchor_valid[first[box]]:
                 owner[first[box]] = box
         return
-    tied_overlaps(anchors, anchor_valid, boxes, promoting, options.offset, options.epsilon, by_box, last, owner)
+    tied_overlaps(anchors, anchor_valid, boxes, promoting, *pairs[4:], by_box, last, owner)
     if apart.size:
         # Every anchor ties at 0 for a ground truth that overlaps none.
         box = apart[-1] if last else apart[0]
@@ -183,7 +183,7 @@ class _Blocks:
         xp, options = self.xp, self.options
         overlap = intersections(xp, anchors, self.boxes, options.offset)
         own, theirs = area_of(xp, anchors, options.offset), area_of(xp, self.boxes, options.offset)
-        union = (own[..., :, None] + theirs[..., None, :]) - overlap
+        union = union_of(own[..., :, None], theirs[..., None, :], overlap, options.exact_union)
         iou = overlap / (union + options.epsilon if options.epsilon else union)
         iou = xp.where(xp.isnan(iou), 0.0 if options.undefined == "zero" else UNDEFINED, iou)
         return xp.where(self.box_valid[:, None, :] & anchor_valid, iou, -1.0)

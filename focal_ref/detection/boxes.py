@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from focal_ref.detection._arrays import Array, adapter_of, check_array, check_boxes
+from focal_ref.detection._arrays import Array, adapter_of, check_array, check_boxes, good_boxes
 
 __all__ = ["box_area", "box_iou", "clip_boxes"]
 
@@ -46,9 +46,9 @@ def box_iou(boxes1: Array, boxes2: Array, /, *, crowd: Array | None = None, offs
 
     .. math:: IoU(a, b) = \frac{|a \cap b|}{|a| + |b| - |a \cap b|}
 
-    Computed in the boxes' dtype with one rounding an operation and nothing added to the denominator, so that an IoU of
-    exactly 1/2 is exactly 0.5, and 2/5 the number nearest to 0.4, for integer boxes whose union is below 2^24 (float32)
-    or 2^53 (float64). Every library gives the same bits, compiled or not.
+    Computed in the boxes' dtype, with nothing added to the denominator: of integer boxes whose union is below 2^24
+    (float32) or 2^53 (float64) it is the correctly rounded quotient, so that 1/2 is exactly 0.5, and 2/5 the number
+    nearest to 0.4. Every library gives the same bits, compiled or not.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ def box_iou(boxes1: Array, boxes2: Array, /, *, crowd: Array | None = None, offs
     Raises
     ------
     TypeError, ValueError
-        For other dtypes, shapes or offsets, and on the host for the first box that is not finite or has no area.
+        For other dtypes, shapes or offsets, and on the host for the first box that is not finite or has no area;
+        elsewhere its overlaps are NaN.
 
     Notes
     -----
@@ -108,13 +109,17 @@ def box_iou(boxes1: Array, boxes2: Array, /, *, crowd: Array | None = None, offs
     boxes1, boxes2 = same_dtype(xp, boxes1, boxes2)
     overlap = intersections(xp, boxes1, boxes2, offset)
     own = area_of(xp, boxes1, offset)[..., :, None]
-    union = (own + area_of(xp, boxes2, offset)[..., None, :]) - overlap
+    union = union_of(own, area_of(xp, boxes2, offset)[..., None, :], overlap)
     if crowd is not None:
         check_array(adapter, "crowd", crowd, "bool")
         if tuple(crowd.shape) != tuple(boxes2.shape[:-1]):
             raise ValueError(f"crowd: got shape {tuple(crowd.shape)}; it is {tuple(boxes2.shape[:-1])}, one a box")
         union = xp.where(crowd[..., None, :], own, union)
-    return overlap / union
+    iou = overlap / union
+    if adapter.is_host(iou):
+        return iou
+    good = good_boxes(xp, boxes1, offset)[..., :, None] & good_boxes(xp, boxes2, offset)[..., None, :]
+    return xp.where(good, iou, xp.nan)
 
 
 def clip_boxes(boxes: Array, image_size: tuple[int, int], /, *, offset: int = 0) -> Array:
@@ -192,6 +197,19 @@ def area_of(xp: Any, boxes: Array, offset: int) -> Array:
 def intersections(xp: Any, boxes1: Array, boxes2: Array, offset: int) -> Array:
     """Areas in which each pair overlaps, shape (..., A, B), unchecked."""
     return _product(xp, _overlap(xp, boxes1, boxes2, 0, offset), _overlap(xp, boxes1, boxes2, 1, offset))
+
+
+def union_of(own: Array, theirs: Array, overlap: Array, exact: bool = True) -> Array:
+    """Areas that two boxes cover together; an `exact` union keeps what rounding takes from the sum of the two areas."""
+    total = own + theirs
+    union = total - overlap
+    if not exact:
+        return union
+    # own + theirs = total + lost, without an error (Knuth's sum of two). Where total needs a bit more than the dtype
+    # has, the union of integer boxes still fits, and would be off by one without this.
+    back = total - own
+    lost = (own - (total - back)) + (theirs - back)
+    return union + lost
 
 
 def _overlap(xp: Any, boxes1: Array, boxes2: Array, side: int, offset: int) -> Array:

@@ -109,7 +109,7 @@ def match_anchors(
         as masked, or, for ground truths, whatever the arithmetic gives (what detectors do that do not look).
     **options
         Fields of `MatchingOptions` that replace the preset's: positive, negative, negative_closed, low_quality,
-        low_quality_owner, low_quality_ties, low_quality_overlap, offset, epsilon, undefined.
+        low_quality_owner, low_quality_ties, low_quality_overlap, offset, epsilon, exact_union, undefined.
 
     Returns
     -------

@@ -37,6 +37,9 @@ class MatchingOptions:
         1 for boxes that are ``x2 - x1 + 1`` wide.
     epsilon
         Added to the union.
+    exact_union
+        Whether the union keeps what rounding takes from the sum of the two areas. Without it, as in other libraries, an
+        IoU of integer boxes is right only while that sum is below 2^24 (float32); others differ in the last bits.
     undefined
         With ``invalid="keep"``, what an anchor is whose IoU with some ground truth is NaN: "positive", "ignored" or
         "background" whatever its other overlaps are (NaN is the largest for most libraries), or "zero": that pair does
@@ -52,6 +55,7 @@ class MatchingOptions:
     low_quality_overlap: bool = True
     offset: int = 0
     epsilon: float = 0.0
+    exact_union: bool = True
     undefined: str = "ignored"
 
     def __post_init__(self) -> None:
@@ -63,7 +67,7 @@ class MatchingOptions:
             raise ValueError(
                 f"negative: got {self.negative!r} with positive={self.positive!r}; it is at most as large as positive"
             )
-        for name in ("negative_closed", "low_quality_overlap"):
+        for name in ("negative_closed", "low_quality_overlap", "exact_union"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}: got {getattr(self, name)!r}; it is True or False")
         check_choice("low_quality", self.low_quality, ("none", "band", "all"))
@@ -79,25 +83,25 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+_PROMOTING = {"low_quality": "all", "low_quality_overlap": False, "exact_union": False}
 _TENSORFLOW = {
+    **_PROMOTING,
     "positive": 0.5,
     "negative": 0.5,
-    "low_quality": "all",
     "low_quality_owner": "forcing_first",
     "low_quality_ties": "first",
-    "low_quality_overlap": False,
 }
 
 MATCHING_PRESETS: dict[str, MatchingOptions] = {
     "paper": MatchingOptions(),
-    "detectron": MatchingOptions(low_quality="band", offset=1),
-    "detectron2": MatchingOptions(low_quality="all", low_quality_overlap=False, undefined="zero"),
-    "torchvision": MatchingOptions(low_quality="all", low_quality_overlap=False, undefined="positive"),
-    "mmdet": MatchingOptions(low_quality="all", low_quality_owner="forcing_last", low_quality_overlap=False),
-    "fizyr": MatchingOptions(negative_closed=True, undefined="background"),
-    "tf_official": MatchingOptions(**_TENSORFLOW),  # type: ignore[arg-type]  # values of several types
-    "effdet": MatchingOptions(**_TENSORFLOW, undefined="positive"),  # type: ignore[arg-type]  # values of several types
-    "keras_hub": MatchingOptions(epsilon=1e-7),
+    "detectron": MatchingOptions(low_quality="band", offset=1, exact_union=False),
+    "detectron2": MatchingOptions(**_PROMOTING, undefined="zero"),  # type: ignore[arg-type]  # values of several types
+    "torchvision": MatchingOptions(**_PROMOTING, undefined="positive"),  # type: ignore[arg-type]  # likewise
+    "mmdet": MatchingOptions(**_PROMOTING, low_quality_owner="forcing_last"),  # type: ignore[arg-type]  # likewise
+    "fizyr": MatchingOptions(negative_closed=True, exact_union=False, undefined="background"),
+    "tf_official": MatchingOptions(**_TENSORFLOW),  # type: ignore[arg-type]  # likewise
+    "effdet": MatchingOptions(**_TENSORFLOW, undefined="positive"),  # type: ignore[arg-type]  # likewise
+    "keras_hub": MatchingOptions(epsilon=1e-7, exact_union=False),
 }
 """What public detectors choose, by name."""
 

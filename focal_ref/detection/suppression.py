@@ -18,7 +18,7 @@ from focal_ref.detection._arrays import (
     good_boxes,
     quiet,
 )
-from focal_ref.detection.boxes import area_of, check_offset, intersections
+from focal_ref.detection.boxes import area_of, check_offset, intersections, union_of
 
 __all__ = ["nms"]
 
@@ -263,7 +263,7 @@ def _suppress(
     def step(suppressed: Array, items: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         position, box, area, *label = items
         intersection = intersections(xp, box[..., None, :], boxes, offset)[..., 0, :]
-        overlaps = intersection / ((areas + area[..., None]) - intersection) > limit
+        overlaps = intersection / union_of(areas, area[..., None], intersection) > limit
         if label:
             overlaps = overlaps & (labels == label[0][..., None])
         kept = ~xp.any(suppressed & (positions == position), axis=-1)
