@@ -61,7 +61,8 @@ class JaxAdapter(JaxFormulas):
         return carry, results
 
     def top(self, values: Array, count: int) -> Array:
-        return jax.lax.top_k(values, count)[1]
+        # It would order -0 below 0, and subnormal numbers, which XLA takes for 0 everywhere else.
+        return jax.lax.top_k(jnp.where(values == 0, 0, values), count)[1]
 
     def counted(self, condition: Array, times: int) -> Any:
         return _jax_compute.counted(condition, times)
