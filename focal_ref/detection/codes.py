@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from focal_ref._parameters import BACKGROUND, IGNORE
 from focal_ref.detection._arrays import Array, adapter_of, check_array
 from focal_ref.detection.matching import IGNORED, POSITIVE, Matches
+from focal_ref.detection.targets import classification_targets
 
 __all__ = ["to_detectron2", "to_effdet", "to_mmdet", "to_torchvision"]
 
@@ -108,9 +110,6 @@ def to_detectron2(matches: Matches, gt_labels: Array, num_classes: int, /) -> Ar
     >>> to_detectron2(match_anchors(anchors, np.array([[0.0, 0.0, 10.0, 9.0]])), np.array([7]), 80)
     array([ 7, 80])
     """
-    from focal_ref._parameters import BACKGROUND, IGNORE
-    from focal_ref.detection.targets import classification_targets
-
     labels = classification_targets(matches, gt_labels)
     xp: Any = adapter_of(labels).namespace(labels)
     return xp.where(labels == IGNORE, -1, xp.where(labels == BACKGROUND, num_classes, labels))
