@@ -30,6 +30,9 @@ def test_detectron2_has_classes_and_one_beyond_them_for_background(library):
     assert call(library, labelled, match_anchors(ANCHORS, BOXES), np.array([7, 0])).tolist() == [-1, 7, 80, 0]
 
 
-def test_labels_of_another_shape_are_refused():
+def test_labels_of_other_ground_truths_are_refused():
     matches = match_anchors(ANCHORS, BOXES)
-    assert refusal(ValueError, to_detectron2, matches, np.array([7]), 80).startswith("gt_labels: got shape (1,)")
+    assert refusal(ValueError, to_detectron2, matches, np.array([7]), 80) == (
+        "matches.gt_index: got 1 for the positive anchor at position (3,); gt_labels has 1 ground truths, "
+        "pass those that were matched"
+    )
