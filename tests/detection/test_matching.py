@@ -275,9 +275,9 @@ def test_array_operations_stay_within_their_blocks():
 
 def test_the_options_are_the_presets_with_replacements():
     anchors, boxes = boxes_of(2)
-    plain = MatchingOptions(low_quality="all", low_quality_overlap=False, undefined="positive")
-    assert plain == MATCHING_PRESETS["torchvision"]
+    options = {"low_quality": "all", "low_quality_overlap": False, "exact_union": False}
+    assert MatchingOptions(**options, undefined="positive") == MATCHING_PRESETS["torchvision"]
     assert_same(
-        match_anchors(anchors, boxes, low_quality="all", low_quality_overlap=False),
+        match_anchors(anchors, boxes, **options),
         match_anchors(anchors, boxes, preset="torchvision"),
     )

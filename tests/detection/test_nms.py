@@ -186,7 +186,10 @@ def boundary_pairs(count=300):
         height = np.minimum(first[:, 3], other[:, 3]) - np.maximum(first[:, 1], other[:, 1])
         overlap = width * height
         areas = [(box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (first, other)]
-        return overlap / ((areas[0] + areas[1]) - overlap)
+        total = areas[0] + areas[1]
+        # What the sum loses is a float32, which float64 has without an error.
+        lost = (areas[0].astype(np.float64) + areas[1] - total).astype(np.float32)
+        return overlap / ((total - overlap) + lost)
 
     below, above = second[:, 1] + np.float32(20), first[:, 3].copy()
     assert np.all(iou(below) <= 0.5)
