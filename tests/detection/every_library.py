@@ -17,8 +17,10 @@ CONVERTERS = {
     "array_api_strict": array_api_strict.asarray,
 }
 every_library = pytest.mark.parametrize("library", CONVERTERS)
+# Outside of jit JAX compiles each operation alone, which takes most of a test's time: a few tests a file show that way.
+most_libraries = pytest.mark.parametrize("library", [name for name in CONVERTERS if name != "jax"])
 # Compiling each operation of its own is the slow half of the tests, and every path has a test that does it.
-without_eager_jax = pytest.mark.parametrize("library", ["numpy", "torch", "jax:jit", "array_api_strict"])
+most_libraries = pytest.mark.parametrize("library", ["numpy", "torch", "jax:jit", "array_api_strict"])
 host_libraries = pytest.mark.parametrize("library", ["numpy", "torch", "array_api_strict"])
 traced_libraries = pytest.mark.parametrize("library", ["jax", "jax:jit"])
 

@@ -6,9 +6,17 @@ import torch
 from pycocotools import mask as coco
 
 from focal_ref.detection.boxes import box_area, box_iou, clip_boxes
-from tests.detection.every_library import call, every_library, host_libraries, refusal, traced_libraries
-from tests.detection.peers import load_mmdet_assigner, load_torchvision_detection
-from tests.detection.pictures import grid_anchors, random_boxes
+
+from .every_library import (
+    call,
+    every_library,
+    host_libraries,
+    most_libraries,
+    refusal,
+    traced_libraries,
+)
+from .peers import load_mmdet_assigner, load_torchvision_detection
+from .pictures import grid_anchors, random_boxes
 
 
 def exact_iou(first, second, offset=0, crowd=False):
@@ -34,7 +42,7 @@ def test_integer_boxes_have_the_correctly_rounded_quotient(library, offset):
             assert got[i, j] == np.float32(exact.numerator) / np.float32(exact.denominator)
 
 
-@every_library
+@most_libraries
 def test_one_half_and_two_fifths_are_exact(library):
     anchor = np.array([[0, 0, 10, 10]], np.float32)
     boxes = np.array([[0, 0, 10, 5], [0, 0, 10, 4], [20, 20, 30, 30]], np.float32)
@@ -59,7 +67,7 @@ def test_a_union_below_2_to_the_24_is_exact_although_the_areas_add_up_to_more(li
     assert call(library, box_iou, one, other).tolist() == call(library, box_iou, other, one).tolist() == [[expected]]
 
 
-@every_library
+@most_libraries
 def test_a_batch_equals_its_pictures(library):
     generator = np.random.default_rng(1)
     first, second = random_boxes(generator, 5, 200), np.stack([random_boxes(generator, 3, 200) for _ in range(2)])
@@ -69,7 +77,7 @@ def test_a_batch_equals_its_pictures(library):
         assert (batch[picture] == call(library, box_iou, first, second[picture])).all()
 
 
-@every_library
+@most_libraries
 def test_a_crowd_divides_by_the_first_box_alone(library):
     anchor = np.array([[0, 0, 10, 10]], np.float32)
     boxes = np.array([[0, 0, 10, 40], [0, 0, 10, 40]], np.float32)
@@ -106,13 +114,13 @@ def test_overlaps_and_crowds_equal_those_of_pycocotools():
     np.testing.assert_allclose(box_iou(detections, boxes, crowd=crowd), theirs, rtol=1e-12, atol=1e-15)
 
 
-@every_library
+@most_libraries
 def test_areas_count_the_last_pixel_with_offset_1(library):
     boxes = np.array([[0, 0, 9, 4], [2, 3, 2, 3]], np.float32)
     assert call(library, box_area, boxes, offset=1).tolist() == [50.0, 1.0]
 
 
-@every_library
+@most_libraries
 def test_corners_are_moved_to_the_inside(library):
     boxes = np.array([[-16, -16, 16, 16], [90, 30, 130, 70]], np.float32)
 
@@ -123,7 +131,7 @@ def test_corners_are_moved_to_the_inside(library):
     assert call(library, clipped, boxes, offset=1).tolist() == [[0, 0, 16, 16], [90, 30, 99, 49]]
 
 
-@every_library
+@most_libraries
 def test_narrow_boxes_are_compared_in_float32(library):
     if library == "array_api_strict":
         boxes = np.array([[0, 0, 10, 10]], np.int16)

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from focal_ref.detection import match_anchors, to_detectron2, to_effdet, to_mmdet, to_torchvision
-from tests.detection.every_library import call, every_library, refusal
+
+from .every_library import call, most_libraries, refusal
 
 ANCHORS = np.array([[0, 0, 10, 10], [0, 0, 10, 5], [50, 50, 60, 60], [20, 20, 30, 30]], np.float32)
 # The best IoU of the anchors: 0.45, 0.9, 0, 1.
 BOXES = np.array([[0, 0, 10, 4.5], [20, 20, 30, 30]], np.float32)
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize(
     ("converter", "codes"),
     [(to_torchvision, [-2, 0, -1, 1]), (to_effdet, [-2, 0, -1, 1]), (to_mmdet, [-1, 1, 0, 2])],
@@ -22,7 +23,7 @@ def test_positives_background_and_ignored_have_the_codes_of_the_library(library,
     assert call(library, converter, batch).shape == (2, 4)
 
 
-@every_library
+@most_libraries
 def test_detectron2_has_classes_and_one_beyond_them_for_background(library):
     def labelled(matches, labels):
         return to_detectron2(matches, labels, 80)

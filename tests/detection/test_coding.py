@@ -13,11 +13,9 @@ import torch
 
 from focal_ref.detection.coding import CLAMP, decode_boxes, encode_boxes
 
-from .every_library import CONVERTERS, call, every_library, host_libraries, refusal, traced_libraries
+from .every_library import CONVERTERS, call, every_library, host_libraries, most_libraries, refusal, traced_libraries
 from .peers import load_effdet_matcher, load_mmdet_coders, load_torchvision_detection
 
-# JAX outside of jit compiles every operation of every shape: few tests need that, too.
-most_libraries = pytest.mark.parametrize("library", ["numpy", "torch", "jax:jit", "array_api_strict"])
 FASTER_RCNN = (10.0, 10.0, 5.0, 5.0)
 ANCHOR = np.array([[0.0, 0.0, 10.0, 20.0]])
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from focal_ref.detection import detections
-from tests.detection.every_library import refusal
-from tests.detection.test_detections import ANCHORS, NO_MOVE
+
+from .every_library import refusal
+from .test_detections import ANCHORS, NO_MOVE
 
 LOGITS = np.zeros((4, 2), np.float32)
 

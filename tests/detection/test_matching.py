@@ -15,8 +15,9 @@ from focal_ref.conformance.detection.oracle import Options, match
 from focal_ref.detection import _overlaps
 from focal_ref.detection.matching import match_anchors
 from focal_ref.detection.matching_options import MATCHING_PRESETS, MatchingOptions
-from tests.detection.every_library import call, every_library
-from tests.detection.pictures import grid_anchors, integer_anchors, random_boxes
+
+from .every_library import call, every_library, most_libraries
+from .pictures import grid_anchors, integer_anchors, random_boxes
 
 LOW_QUALITY = [
     dict(zip(("low_quality", "low_quality_owner", "low_quality_ties", "low_quality_overlap"), values, strict=True))
@@ -123,7 +124,7 @@ def test_a_padded_batch_equals_its_pictures(library):
         assert not batch.unmatched[row, len(boxes) :].any()
 
 
-@every_library
+@most_libraries
 def test_each_picture_may_have_anchors_of_its_own(library):
     pictures = [boxes_of(seed) for seed in range(2)]
     batch = call(library, match_anchors, *(np.stack(arrays) for arrays in zip(*pictures, strict=True)))
@@ -137,7 +138,7 @@ def test_mapped_over_pictures_in_jax():
     assert_same(mapped, match_anchors(anchors, boxes, preset="mmdet"))
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize("shape", [(0, 4), (2, 0, 4)])
 def test_without_ground_truths_all_is_background(library, shape):
     matches = call(library, match_anchors, boxes_of(0)[0], np.zeros(shape, np.float32))
@@ -149,7 +150,7 @@ def test_without_ground_truths_all_is_background(library, shape):
     assert matches.unmatched.shape == shape[:-1]
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize("preset", ["paper", "torchvision", "tf_official"])
 def test_ground_truths_that_are_all_masked_are_none(library, preset):
     anchors, boxes = boxes_of(3)
@@ -158,7 +159,7 @@ def test_ground_truths_that_are_all_masked_are_none(library, preset):
     assert not matches.unmatched.any()
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize("preset", ["paper", "torchvision"])
 def test_without_anchors_every_ground_truth_is_unmatched(library, preset):
     matches = call(library, match_anchors, np.zeros((0, 4), np.float32), boxes_of(0)[1], preset=preset)
@@ -167,7 +168,7 @@ def test_without_anchors_every_ground_truth_is_unmatched(library, preset):
     assert matches.unmatched.all()
 
 
-@every_library
+@most_libraries
 def test_anchors_that_take_no_part_are_ignored_and_promote_nobody(library):
     anchors, boxes = boxes_of(9)
     own = np.arange(40) % 2 == 0
@@ -179,7 +180,7 @@ def test_anchors_that_take_no_part_are_ignored_and_promote_nobody(library):
     np.testing.assert_array_equal(got.gt_index[own], alone.gt_index)
 
 
-@every_library
+@most_libraries
 def test_regions_to_ignore_spare_positives(library):
     anchors = np.array([[0, 0, 10, 10], [0, 0, 10, 20], [0, 0, 10, 21], [80, 80, 90, 90]], np.float32)
     boxes = np.array([[0, 0, 10, 10]], np.float32)
@@ -215,7 +216,7 @@ def test_translation_by_strides_and_scaling_by_powers_of_two_change_nothing(pres
     assert_same(match_anchors(anchors / 4, boxes / 4, preset=preset), expected)
 
 
-@every_library
+@most_libraries
 def test_mixed_dtypes_compare_in_the_wider_one(library):
     anchors, boxes = boxes_of(4)
     matches = call(library, match_anchors, anchors, boxes.astype(np.int32))

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from focal_ref.detection.matching import match_anchors
-from tests.detection.every_library import call, every_library, host_libraries, refusal, traced_libraries
+
+from .every_library import call, host_libraries, most_libraries, refusal, traced_libraries
 
 ANCHORS = np.array([[0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]], np.float32)
 GOOD = [0.0, 0.0, 10.0, 10.0]
@@ -39,7 +40,7 @@ def test_a_bad_anchor_raises_with_its_index_and_values(library, bad):
     assert text == f"anchors: got {[float(x) for x in bad]} at position (3,); {A_BOX}"
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize("bad", BAD)
 def test_dropped_and_masked_boxes_are_as_if_they_were_not_there(library, bad):
     alone = match_anchors(ANCHORS, np.array([GOOD], np.float32))
@@ -52,7 +53,7 @@ def test_dropped_and_masked_boxes_are_as_if_they_were_not_there(library, bad):
         assert matches.unmatched.tolist() == [False, False]
 
 
-@every_library
+@most_libraries
 def test_dropped_and_masked_anchors_are_ignored(library):
     anchors = np.concatenate([ANCHORS, np.array([[0, 0, np.nan, 1]], np.float32)])
     boxes = np.array([GOOD], np.float32)

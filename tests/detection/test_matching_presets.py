@@ -12,9 +12,10 @@ import torch
 from focal_ref.detection.codes import to_effdet, to_mmdet, to_torchvision
 from focal_ref.detection.matching import match_anchors
 from focal_ref.detection.matching_options import MATCHING_PRESETS, matching_preset
-from tests.detection.every_library import refusal
-from tests.detection.peers import load_effdet_matcher, load_mmdet_assigner, load_torchvision_detection
-from tests.detection.pictures import grid_anchors, integer_anchors, random_boxes
+
+from .every_library import refusal
+from .peers import load_effdet_matcher, load_mmdet_assigner, load_torchvision_detection
+from .pictures import grid_anchors, integer_anchors, random_boxes
 
 COUNTS = [0, 1, 8, 100, 500]
 FAR = [50.0, 50.0, 60.0, 60.0]

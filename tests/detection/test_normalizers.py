@@ -8,13 +8,13 @@ import torch
 
 from focal_ref.detection.normalizers import moving_average_normalizer, normalize_loss
 
-from .every_library import call, every_library, host_libraries, refusal, traced_libraries
+from .every_library import call, every_library, host_libraries, most_libraries, refusal, traced_libraries
 
 SUMS, POSITIVES = np.array([40, 40], dtype=np.float32), np.array([10, 0], dtype=np.int32)
 DIVISORS = {"batch": 10, "plus_one": 11, "plus_one_per_picture": 12}
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize(
     ("normalizer", "expected"),
     [("per_picture", 22.0), ("batch", 8.0), ("plus_one", 80 / 11), ("plus_one_per_picture", 80 / 12), (16, 5.0)],
@@ -26,7 +26,7 @@ def test_the_same_sums_give_each_convention_its_own_loss(library, normalizer, ex
     np.testing.assert_allclose(found, expected, rtol=1.5e-7)
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize(
     ("normalizer", "expected"), [("per_picture", 40.0), ("batch", 80), ("plus_one", 80), ("plus_one_per_picture", 40)]
 )
@@ -34,14 +34,14 @@ def test_without_a_positive_nothing_is_divided_by_zero(library, normalizer, expe
     assert call(library, normalize_loss, SUMS, np.zeros(2, dtype=np.int32), normalizer=normalizer) == expected
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize("normalizer", ["per_picture", *DIVISORS, 3.0])
 def test_no_pictures_give_zero(library, normalizer):
     found = call(library, normalize_loss, SUMS[:0], POSITIVES[:0], normalizer=normalizer)
     assert found == 0
 
 
-@every_library
+@most_libraries
 def test_an_array_of_the_library_or_of_numpy_divides_too(library):
     assert call(library, normalize_loss, SUMS, POSITIVES, normalizer=np.array(32, dtype=np.float32)) == 2.5
     constant = np.float64(32)
@@ -65,7 +65,7 @@ def test_counts_are_summed_over_ranks_before_they_divide(library, normalizer):
     assert seen == [()]
 
 
-@every_library
+@most_libraries
 def test_the_maximum_is_taken_after_the_ranks_are_summed_or_averaged(library):
     none = np.zeros(2, dtype=np.int32)
     for shared, expected in ((0.5, 80), (4, 20)):
@@ -159,7 +159,7 @@ def test_names_and_shapes_that_do_not_fit_are_refused():
 # The moving average
 
 
-@every_library
+@most_libraries
 def test_the_moving_average_starts_at_what_it_is_given_and_never_sees_less_than_one(library):
     average = np.array(100, dtype=np.float32)
     expected = 100.0
@@ -170,7 +170,7 @@ def test_the_moving_average_starts_at_what_it_is_given_and_never_sees_less_than_
         np.testing.assert_allclose(average, expected, rtol=3e-7)
 
 
-@every_library
+@most_libraries
 def test_the_first_value_may_be_a_number_and_the_momentum_another(library):
     found = call(library, lambda n: moving_average_normalizer(100, n, momentum=0.5), np.array(50, dtype=np.int32))
     assert found == 75

@@ -11,7 +11,7 @@ from focal_ref import prior_bias
 from focal_ref.detection.losses import retinanet_loss
 from focal_ref.detection.matching import Matches, match_anchors
 
-from .every_library import call, converted, every_library, host_libraries, refusal, without_eager_jax
+from .every_library import call, converted, every_library, host_libraries, most_libraries, refusal
 
 CLASSES = 3
 ANCHORS = np.array(
@@ -139,7 +139,7 @@ def test_16_bit_outputs_give_float32(library):
     np.testing.assert_allclose(found.total, np.mean((classes + boxes) / np.maximum(positives, 1)), rtol=1e-6)
 
 
-@without_eager_jax
+@most_libraries
 def test_every_option_reaches_its_place(library):
     logits, deltas = outputs()
     found = call(
@@ -177,7 +177,7 @@ def test_the_offset_of_the_preset_is_that_of_the_coding():
     np.testing.assert_allclose(found.boxes, boxes.sum() / 7, rtol=1e-6)
 
 
-@without_eager_jax
+@most_libraries
 def test_matches_of_ones_own_are_taken_as_they_are(library):
     logits, deltas = outputs()
     assigned = [[None, 1, None, "ignored", None, None], ["ignored"] * 6, [None] * 6]
@@ -272,7 +272,7 @@ def test_gradients_are_those_of_the_definition(library):
             np.testing.assert_allclose(found[which][place], slope, rtol=2e-6, atol=1e-9)
 
 
-@without_eager_jax
+@most_libraries
 def test_ignored_anchors_add_nothing_whatever_the_network_says_there(library):
     logits, deltas = outputs()
     clean = call(library, retinanet_loss, logits, deltas, ANCHORS, BOXES, LABELS, gt_valid=VALID)

@@ -10,7 +10,7 @@ import torch
 
 from focal_ref.detection.sampling import hard_negative_mining, ohem, sample_anchors
 
-from .every_library import call, every_library, host_libraries, refusal, traced_libraries, without_eager_jax
+from .every_library import call, every_library, host_libraries, most_libraries, refusal, traced_libraries
 
 
 def places(mask):
@@ -29,7 +29,7 @@ def mined(losses, state, ratio, min_negatives):
     return sorted(positives + hardest)
 
 
-@without_eager_jax
+@most_libraries
 @pytest.mark.parametrize(
     ("ratio", "min_negatives"), [(3.0, 0), (3, 5), (1.5, 0), (0, 0), (0.29, 2), (1e300, 0), (0.5, 10**30)]
 )
@@ -53,7 +53,7 @@ def test_three_negatives_a_positive_by_default_and_by_index_where_they_are_equal
     assert places(call(library, hard_negative_mining, losses, state)) == [2, 3, 4, 5]
 
 
-@without_eager_jax
+@most_libraries
 @pytest.mark.parametrize(("min_negatives", "kept"), [(0, []), (2, [1, 3]), (9, [0, 1, 2, 3])])
 def test_a_picture_without_positives_keeps_the_negatives_it_is_asked_to(library, min_negatives, kept):
     losses, state = np.array([0.1, 0.4, 0.2, 0.3], dtype=np.float32), np.zeros(4, dtype=np.int8)
@@ -61,7 +61,7 @@ def test_a_picture_without_positives_keeps_the_negatives_it_is_asked_to(library,
     assert places(found) == kept
 
 
-@without_eager_jax
+@most_libraries
 def test_the_number_of_negatives_is_the_floor_of_the_product_in_float64(library):
     # 0.29 * 100 is 28.999... in float64 and 29 in float32; 0.7 * 10 is 7 in both.
     state = np.repeat(np.array([1, 0], dtype=np.int8), 100)
@@ -71,7 +71,7 @@ def test_the_number_of_negatives_is_the_floor_of_the_product_in_float64(library)
         assert np.sum(call(library, hard_negative_mining, losses, state, ratio=ratio)) == 100 + number
 
 
-@without_eager_jax
+@most_libraries
 def test_a_nan_loss_is_kept_and_zeros_of_both_signs_and_subnormal_losses_are_equal(library):
     losses = np.array([-0.0, 0.0, 1e-45, 1e-39, np.nan, np.inf, np.nan], dtype=np.float32)
     state = np.array([0, 0, 0, 0, 0, 0, -1], dtype=np.int8)
@@ -80,14 +80,14 @@ def test_a_nan_loss_is_kept_and_zeros_of_both_signs_and_subnormal_losses_are_equ
         assert places(found) == sorted([4, 5, 0, 1, 2, 3][:number])
 
 
-@without_eager_jax
+@most_libraries
 def test_negatives_of_loss_minus_infinity_are_negatives_still(library):
     losses = np.array([-np.inf, 1, -np.inf, -np.inf], dtype=np.float32)
     state = np.array([-1, 1, 0, 0], dtype=np.int8)
     assert places(call(library, hard_negative_mining, losses, state, ratio=1)) == [1, 2]
 
 
-@without_eager_jax
+@most_libraries
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3)])
 def test_no_anchors_and_no_pictures_give_empty_masks(library, shape):
     losses, state = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.int8)
@@ -189,7 +189,7 @@ def some_boxes(generator, shape):
     return np.concatenate([corners, corners + sizes], axis=-1).astype(np.float32)
 
 
-@without_eager_jax
+@most_libraries
 @pytest.mark.parametrize(
     ("shared", "count", "threshold"),
     [(True, 4, 0.7), (False, 30, 0.3), (True, 1, 0.5), (False, 30, 1.0), (True, 0, 0.7)],
@@ -206,7 +206,7 @@ def test_the_largest_losses_stay_of_boxes_that_overlap_little(library, shared, c
         assert places(keep) == hard_examples(losses[picture], own, valid[picture], count, threshold)
 
 
-@without_eager_jax
+@most_libraries
 def test_of_one_picture_at_most_128_boxes_stay_by_default(library):
     boxes = np.arange(200, dtype=np.float32)[:, None] * 10 + np.array([0, 0, 5, 5], dtype=np.float32)
     losses = np.arange(200, dtype=np.float32)
@@ -220,7 +220,7 @@ def test_a_nan_loss_is_a_hard_example(library):
     assert places(call(library, ohem, losses, boxes, count=1)) == [1]
 
 
-@without_eager_jax
+@most_libraries
 @pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3)])
 def test_no_boxes_and_no_pictures_give_empty_masks(library, shape):
     found = call(library, ohem, np.zeros(shape, dtype=np.float32), np.zeros((*shape, 4), dtype=np.float32))
@@ -247,7 +247,7 @@ def numbers(keep, state):
     return [int(np.sum(keep & (state == code))) for code in (1, 0, -1)]
 
 
-@without_eager_jax
+@most_libraries
 @pytest.mark.parametrize(
     ("positives", "negatives", "options", "expected"),
     [
@@ -295,7 +295,7 @@ def test_other_seeds_choose_otherwise_and_every_anchor_as_often():
     assert np.all(counts[30:33] == 0)
 
 
-@without_eager_jax
+@most_libraries
 def test_priorities_take_the_place_of_a_seed(library):
     state = np.array([1, 1, 1, 0, 0, 0, 0, -1], dtype=np.int8)
     priorities = np.array([0.2, 0.9, np.nan, 0.5, 0.1, 0.5, 0.5, 1.0], dtype=np.float32)

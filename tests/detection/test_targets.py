@@ -9,7 +9,7 @@ from focal_ref import BACKGROUND, IGNORE, loss, loss_from_labels
 from focal_ref.detection.matching import Matches, match_anchors
 from focal_ref.detection.targets import box_targets, classification_targets, one_hot_targets
 
-from .every_library import call, every_library, host_libraries, refusal, traced_libraries
+from .every_library import call, every_library, host_libraries, most_libraries, refusal, traced_libraries
 
 ANCHORS = np.array([[0, 0, 8, 8], [4, 4, 20, 12], [0, 0, 2, 2], [10, 10, 20, 30]], dtype=np.float32)
 
@@ -30,19 +30,19 @@ BATCH = matched([[1, 0, -1, 1], [0, 1, 1, -1]], [[1, -1, -1, 0], [-1, 2, 2, -1]]
 # Labels
 
 
-@every_library
+@most_libraries
 def test_positive_anchors_get_the_class_of_their_ground_truth_and_the_others_their_code(library):
     found = call(library, classification_targets, ONE, np.array([7, 3]))
     assert found.tolist() == [3, BACKGROUND, IGNORE, 7]
 
 
-@every_library
+@most_libraries
 def test_each_picture_of_a_batch_has_labels_of_its_own(library):
     found = call(library, classification_targets, BATCH, np.array([[7, 3, 5], [10, 11, 12]]))
     assert found.tolist() == [[3, -1, -2, 7], [-1, 12, 12, -2]]
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize("unused", [-999, -1, -2, 127])
 def test_labels_of_padding_are_not_looked_at(library, unused):
     found = call(
@@ -51,13 +51,13 @@ def test_labels_of_padding_are_not_looked_at(library, unused):
     assert found.tolist() == [[3, -1, -2, 7], [-1, 12, 12, -2]]
 
 
-@every_library
+@most_libraries
 def test_without_ground_truths_all_is_background_or_ignored(library):
     found = call(library, classification_targets, matched([0, -1, 0], [-1, -1, -1]), np.zeros(0, dtype=np.int32))
     assert found.tolist() == [-1, -2, -1]
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize(
     ("dtype", "expected"),
     [("int8", "int8"), ("int16", "int16"), ("int32", "int32"), ("uint8", None), ("uint16", None), ("uint32", None)],
@@ -142,7 +142,7 @@ def test_rows_have_their_class_alone_background_none_and_ignored_no_weight(libra
     assert weights.tolist() == [[[1], [1]], [[0], [1]]]
 
 
-@every_library
+@most_libraries
 def test_the_loss_of_the_rows_is_the_loss_of_the_labels(library):
     labels = np.array([1, BACKGROUND, IGNORE, 0], dtype=np.int32)
     logits = np.array([[0.5, -2], [3, 1], [9, -9], [-1, 1]], dtype=np.float32)
@@ -193,7 +193,7 @@ def offsets(anchor, box, weights=(1, 1, 1, 1), offset=0):
         return [float(weight * value) for weight, value in zip(weights, raw, strict=True)]
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize(
     "options", [{}, {"weights": [10.0, 10.0, 5.0, 5.0]}, {"offset": 1}], ids=["plain", "weights", "offset"]
 )
@@ -206,7 +206,7 @@ def test_positive_anchors_get_the_offsets_of_their_box_and_the_others_exactly_ze
     np.testing.assert_allclose(found[[0, 3]], expected, rtol=2e-6, atol=1e-7)
 
 
-@every_library
+@most_libraries
 @pytest.mark.parametrize("shared", [True, False])
 def test_anchors_are_shared_by_a_batch_or_its_own(library, shared):
     anchors = ANCHORS if shared else np.stack([ANCHORS, ANCHORS + np.float32(3)])
@@ -219,14 +219,14 @@ def test_anchors_are_shared_by_a_batch_or_its_own(library, shared):
             np.testing.assert_allclose(found[picture, place], wanted, rtol=2e-6, atol=1e-7)
 
 
-@every_library
+@most_libraries
 def test_without_ground_truths_all_offsets_are_zero(library):
     found = call(library, box_targets, matched([0, -1, 0, 0], [-1] * 4), ANCHORS, np.zeros((0, 4), dtype=np.float32))
     assert found.shape == (4, 4)
     assert np.all(found == 0)
 
 
-@every_library
+@most_libraries
 def test_anchors_that_take_no_part_may_be_anything(library):
     anchors = np.array([[0, 0, 8, 8], [np.nan, 0, 0, 0], [5, 5, 5, 5]], dtype=np.float32)
     boxes = np.array([[0, 0, 8, 8]], dtype=np.float32)
