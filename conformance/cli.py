@@ -84,4 +84,34 @@ def _commands() -> Any:
             except UsageError as error:
                 click.echo(f"{name:<18}not available: {error}")
 
+    @cli.command()
+    @click.argument("requirement")
+    def explain(requirement: str) -> None:
+        r"""Say what a requirement asks for, why, and where it comes from.
+
+        \b
+        Examples:
+          focal-ref explain FL-VAL-002
+          focal-ref explain MAT            all requirements of an area, a line each
+        """
+        from focal_ref.conformance.requirements import AREAS, requirements
+
+        known, wanted = requirements(), requirement.upper()
+        if wanted in AREAS:
+            click.echo(f"{wanted}: {AREAS[wanted]}")
+            for entry in known.values():
+                if entry.area == wanted:
+                    click.echo(f"{entry.id}  {entry.sentence}")
+        elif wanted in known:
+            entry = known[wanted]
+            click.echo(f"{entry.id}: {entry.sentence}")
+            click.echo(f"  formula  {entry.formula}")
+            click.echo(f"  source   {entry.source}")
+            click.echo(f"  often    {entry.rationale}")
+            needs = f", of profiles that claim {', '.join(entry.needs)}" if entry.needs else ""
+            click.echo(f"  level    {entry.level}{needs}")
+        else:
+            click.echo(f"focal-ref: no requirement {requirement!r}; areas are {', '.join(AREAS)}", err=True)
+            sys.exit(USAGE)
+
     return cli
