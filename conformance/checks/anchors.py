@@ -34,13 +34,19 @@ def counts(examiner: Examiner) -> None:
             )
 
 
+def _counted(examiner: Examiner) -> Array | None:
+    """The anchors of the small picture, if they are as many as there should be."""
+    boxes = _anchors(examiner, SMALL)
+    if boxes is None or len(boxes) == anchor_count(*SMALL):
+        return boxes
+    examiner.fail("number of anchors", "shape", f"({anchor_count(*SMALL)}, 4)", str(boxes.shape))
+    return None
+
+
 @check("FL-ANC-002")
 def sides(examiner: Examiner) -> None:
-    boxes = _anchors(examiner, SMALL)
+    boxes = _counted(examiner)
     if boxes is None:
-        return
-    if len(boxes) != anchor_count(*SMALL):
-        examiner.fail("number of anchors", "shape", f"({anchor_count(*SMALL)}, 4)", str(boxes.shape))
         return
     start = 0
     for level in ANCHOR_LEVELS:
@@ -55,11 +61,8 @@ def sides(examiner: Examiner) -> None:
 
 @check("FL-ANC-003")
 def places(examiner: Examiner) -> None:
-    boxes = _anchors(examiner, SMALL)
+    boxes = _counted(examiner)
     if boxes is None:
-        return
-    if len(boxes) != anchor_count(*SMALL):
-        examiner.fail("number of anchors", "shape", f"({anchor_count(*SMALL)}, 4)", str(boxes.shape))
         return
     start = 0
     for level in ANCHOR_LEVELS:
