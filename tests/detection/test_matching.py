@@ -100,8 +100,8 @@ def test_a_large_picture_has_the_same_matches_under_jit(preset):
 
 
 def test_one_pair_a_picture_has_the_same_overlap_under_jit():
-    # Of single pairs XLA contracts products into sums, unless it is kept from it: without the choice in `boxes._product`
-    # some of these overlaps differ.
+    # Of single pairs XLA contracts products into sums, unless it is kept from it: without the choice in
+    # `boxes._product` some of these overlaps differ.
     generator = np.random.default_rng(0)
     anchors = random_boxes(generator, 300, 512, least=40)
     boxes = (anchors + generator.uniform(-9, 9, anchors.shape)).astype(np.float32)
