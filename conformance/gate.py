@@ -66,8 +66,12 @@ class Result:
         The failure text, or "".
     findings
         As JSON data.
+    regimes
+        The largest errors by regime, as JSON data; see `focal_ref.conformance.regimes`.
     seconds
         How long it took.
+    waiver
+        Reason of the waiver by which this failure is expected, or "".
     """
 
     item: Item
@@ -77,7 +81,41 @@ class Result:
     budget: float = 0.0
     text: str = ""
     findings: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    regimes: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     seconds: float = 0.0
+    waiver: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """The result as JSON data; infinite and NaN errors as text."""
+        return {
+            "requirement": self.item.name,
+            "dtype": self.item.dtype,
+            "passed": self.passed,
+            "comparisons": self.comparisons,
+            "error_ulp": _finite(self.error),
+            "budget_ulp": _finite(self.budget),
+            "text": self.text,
+            "findings": list(self.findings),
+            "regimes": list(self.regimes),
+            "seconds": round(self.seconds, 3),
+            "waiver": self.waiver,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Result":
+        """The result of which `record` made this data."""
+        return cls(
+            Item(record["requirement"], record["dtype"]),
+            record["passed"],
+            record["comparisons"],
+            float(record["error_ulp"]),
+            float(record["budget_ulp"]),
+            record["text"],
+            record["findings"],
+            record["regimes"],
+            record["seconds"],
+            record["waiver"],
+        )
 
 
 def items_of(profile: Profile) -> tuple[Item, ...]:
@@ -193,3 +231,7 @@ def _only(requirement: Requirement, profile: Profile) -> str:
     if requirement.area in DETECTION and "float32" in profile.tiers:
         return "float32"
     return next(dtype for dtype in ("float64", "float32", "float16", "bfloat16") if dtype in profile.tiers)
+
+
+def _finite(value: float) -> float | str:
+    return value if abs(value) < float("inf") else repr(value)

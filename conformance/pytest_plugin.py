@@ -6,6 +6,7 @@ Loaded with ``-p focal_ref.conformance.pytest_plugin`` and never registered for 
 import shlex
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import pytest
 
 from focal_ref.conformance.gate import ExitCode, Item, Result, items_of, run_item, verdict
 from focal_ref.conformance.profiles import ProfileError
-from focal_ref.conformance.report import Run, summary, write
+from focal_ref.conformance.reports import write
+from focal_ref.conformance.reports.record import Run
+from focal_ref.conformance.reports.table import summary
 from focal_ref.conformance.targets import Target, UsageError
 from focal_ref.conformance.targets.python import backend_names, backend_target, function_target
 
@@ -100,17 +103,7 @@ def run_conformance(conformance_item: Item, request: pytest.FixtureRequest) -> R
     start = time.perf_counter()
     result = run_item(conformance_item, session.target, session.command, session.vector(conformance_item))
     seconds = time.perf_counter() - start
-    record = {
-        "name": result.item.name,
-        "dtype": result.item.dtype,
-        "passed": result.passed,
-        "comparisons": result.comparisons,
-        "error": repr(result.error),
-        "budget": repr(result.budget),
-        "text": result.text,
-        "findings": list(result.findings),
-        "seconds": seconds,
-    }
+    record = replace(result, seconds=seconds).record()
     request.node.user_properties.append((RESULT, record))
     return result
 
@@ -126,7 +119,7 @@ class Gate:
             return
         for name, record in report.user_properties:
             if name == RESULT:
-                result = _result(record)  # type: ignore[arg-type]
+                result = Result.from_record(record)  # type: ignore[arg-type]
                 self.session.results[result.item] = result
 
     @pytest.hookimpl(trylast=True)
@@ -167,16 +160,3 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         if name == RESULT and report.when == "call" and report.failed and record["text"]:  # type: ignore[index]
             report.longrepr = record["text"]  # type: ignore[index]
     return report
-
-
-def _result(record: dict[str, Any]) -> Result:
-    return Result(
-        Item(record["name"], record["dtype"]),
-        record["passed"],
-        record["comparisons"],
-        float(record["error"]),
-        float(record["budget"]),
-        record["text"],
-        record["findings"],
-        record["seconds"],
-    )
