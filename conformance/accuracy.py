@@ -13,6 +13,10 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
+STANDARD = ("standard", "cancellation-limited", "clipped")
+"""Tiers with the relative budget of "standard"; what the others may be off beside it is absolute."""
+
+
 @dataclass(frozen=True)
 class Exact:
     """What a quantity must be, element by element, with more digits than its format has.
@@ -53,7 +57,7 @@ def budget(
     Parameters
     ----------
     tier
-        Claimed accuracy: "exact", "fast" or "standard".
+        Claimed accuracy, one of `focal_ref.conformance.profiles.TIERS`, or "fast".
     format
         Of the result.
     gamma
@@ -69,17 +73,19 @@ def budget(
     8 + 2 gamma ulp, one more for a weight. "fast": float32 arithmetic, 10 + 2 gamma ulp, or for 16-bit results one
     rounding of it. "standard": exp(gamma log(1 - p_t)) in the format's own arithmetic rounds an exponent of the size of
     `modulation`, which costs that many half ulp and the error of the logarithm as often; the measured need of
-    optax 0.2.8 and kornia 0.9.0 in float32 is in docs/accuracy.md.
+    optax 0.2.8 and kornia 0.9.0 in float32 is in docs/accuracy.md. "tight": the bounds of "fast", for others that
+    compute in the format's own arithmetic without such an exponent. "cancellation-limited" and "clipped" are
+    "standard", and what `absolute_budget` adds.
     """
     gamma = np.asarray(gamma, dtype=np.float64)
     more = 1.0 if weighted else 0.0
     # For huge gamma the loss is 0 or cross entropy; the bound must not overflow.
     growth = 2.0 * np.minimum(gamma, 1e9)
-    if tier == "standard":
+    if tier in STANDARD:
         return np.asarray(16.0 + 2.0 * growth + 2.0 * np.asarray(modulation) + more, dtype=np.float64)
     if format.name == "float64":
         return 8.0 + growth + more
-    if tier == "fast":
+    if tier in ("fast", "tight"):
         return 10.0 + growth + more if format.name == "float32" else np.full_like(gamma, 0.51)
     return np.full_like(gamma, 0.501)
 
@@ -116,7 +122,7 @@ def family_budget(
     """
     exponent = np.minimum(np.asarray(exponent, dtype=np.float64), 1e9)
     more = 1.0 if weighted else 0.0
-    if tier == "standard":
+    if tier in STANDARD:
         with np.errstate(all="ignore"):
             size = np.clip(np.nan_to_num(exponent * np.logaddexp(0.0, margin), nan=0.0, posinf=1e4), 0.0, 1e4)
         return np.asarray(16.0 + 4.0 * exponent + 2.0 * size + more, dtype=np.float64)
@@ -128,6 +134,55 @@ def family_budget(
     if function == "star_loss":
         return np.full_like(exponent, 4.0 + more)
     return 8.0 + 2.0 * exponent + more
+
+
+def absolute_budget(
+    format: Format,
+    quantity: str,
+    *,
+    size: Floats,
+    probability: Floats,
+    exponent: float,
+    epsilon: float | None,
+    subtracted: Array | bool = True,
+) -> Floats:
+    """Largest permitted error of each result beside the relative budget, in tiers whose easy side cancels.
+
+    Parameters
+    ----------
+    format
+        In which is computed.
+    quantity
+        "value" or "gradient".
+    size
+        Magnitude of the logit, or of the largest one of a row.
+    probability
+        p_t.
+    exponent
+        The largest exponent of the loss.
+    epsilon
+        Where probabilities are clipped, in the tier "clipped"; None in "cancellation-limited".
+    subtracted
+        Whether p_t is 1 - p, of a negative or a soft target, and not p itself.
+
+    Notes
+    -----
+    With u = 2^-precision: ``x - log(sigmoid(x))`` and its relatives subtract numbers of the logit's size, which costs
+    u |x| a rounding; 1 - p_t costs u, and its power with exponent n at most n u, or, for n < 1, (1 + n) u together
+    with the logarithm that it multiplies. Four such roundings make 4 u (1 + n)(1 + |x|). A clipped probability that is
+    computed as 1 - p is off by u, its logarithm by u / p_t, and so is the logarithm of the rounded epsilon: together
+    2 u / max(p_t, epsilon). Between epsilon / 2 and 2 epsilon rounding decides on which side of the clip a probability
+    lies, and thereby whether the gradient is all of (1 + n) or 0. What was needed is in docs/accuracy.md.
+    """
+    unit = 2.0**-format.precision
+    with np.errstate(all="ignore"):
+        allowed = 4.0 * unit * (1.0 + exponent) * (1.0 + np.where(np.isfinite(size), size, 0.0))
+        if epsilon is not None:
+            allowed = allowed + np.where(subtracted, 2.0 * unit / np.maximum(probability, epsilon), 0.0)
+            if quantity != "value":
+                at_the_clip = (probability >= 0.5 * epsilon) & (probability <= 2.0 * epsilon)
+                allowed = np.where(at_the_clip, 1.0 + exponent, allowed)
+    return np.asarray(allowed, dtype=np.float64)
 
 
 def modulation(logits: Array, targets: Array, gamma: float | Array) -> Floats:
@@ -169,7 +224,14 @@ def error_in_ulps(got: Array, exact: Exact, *, flushed: float | Array, format: F
 
 
 def exact_results(
-    logits: Array, targets: Array, *, alpha: Any, gamma: Any, format: Format, rule: str = "blended"
+    logits: Array,
+    targets: Array,
+    *,
+    alpha: Any,
+    gamma: Any,
+    format: Format,
+    rule: str = "blended",
+    meaning: str = "pos/1-pos",
 ) -> dict[str, Exact]:
     """Value, gradient and second derivative of each element from the double-double reference.
 
@@ -183,8 +245,10 @@ def exact_results(
         Of the results.
     rule
         Convention for soft targets; "mixture" adds the two hard losses by the target.
+    meaning
+        Of alpha; see `focal_ref.conformance.conventions.axes`.
     """
-    wide = _reference(logits, targets, alpha, gamma, rule)
+    wide = _reference(logits, targets, alpha, gamma, rule, meaning)
     scales = {"gradient": wide.gradient_scale, "second_derivative": wide.second_derivative_scale}
     results = {}
     for name in ("value", "gradient", "second_derivative"):
@@ -209,21 +273,45 @@ def exact_of(quantity: _exact.Unrounded, format: Format) -> Exact:
     return Exact(round_units(high, low, exponent, format), high, low, exponent, exponent)
 
 
-def _reference(logits: Array, targets: Array, alpha: Any, gamma: Any, rule: str) -> _exact.Exact:
-    """The double-double results by the declared rule for soft targets."""
+def _reference(logits: Array, targets: Array, alpha: Any, gamma: Any, rule: str, meaning: str) -> _exact.Exact:
+    """The double-double results by the declared rule for soft targets and meaning of alpha."""
     with np.errstate(invalid="ignore"):
         x, t = (np.asarray(array).astype(np.float64) for array in (logits, targets))
-    if rule == "blended":
-        return _exact.evaluate(x, t, alpha=alpha, gamma=gamma)
-    positive = _exact.evaluate(x, np.ones_like(t), alpha=alpha, gamma=gamma)
-    negative = _exact.evaluate(x, np.zeros_like(t), alpha=alpha, gamma=gamma)
+    if alpha is None or meaning == "pos/1-pos":
+        if rule == "blended":
+            return _exact.evaluate(x, t, alpha=alpha, gamma=gamma)
+        positive = _exact.evaluate(x, np.ones_like(t), alpha=alpha, gamma=gamma)
+        negative = _exact.evaluate(x, np.zeros_like(t), alpha=alpha, gamma=gamma)
+        return _mixed(positive, negative, _exact.Unrounded.from_float64(t))
     share = _exact.Unrounded.from_float64(t)
     rest = _exact.Unrounded.from_float64(np.ones_like(t)) - share
-    mixed = {
-        name: share * getattr(positive, name) + rest * getattr(negative, name)
-        for name in ("value", "gradient", "second_derivative", "gradient_scale", "second_derivative_scale")
-    }
-    return _exact.Exact(**mixed)
+    number = _exact.Unrounded.from_float64(np.broadcast_to(np.asarray(alpha, dtype=np.float64), t.shape).copy())
+    one = _exact.Unrounded.from_float64(np.ones_like(t))
+    of_positives, of_negatives = {
+        "pos-only": (number, one),
+        "neg-only": (one, number),
+        "uniform": (number, number),
+        "none": (one, one),
+    }[meaning]
+    if rule == "blended":
+        return _weighted(_exact.evaluate(x, t, alpha=None, gamma=gamma), share * of_positives + rest * of_negatives)
+    positive = _weighted(_exact.evaluate(x, np.ones_like(t), alpha=None, gamma=gamma), of_positives)
+    negative = _weighted(_exact.evaluate(x, np.zeros_like(t), alpha=None, gamma=gamma), of_negatives)
+    return _mixed(positive, negative, share)
+
+
+_RESULTS = ("value", "gradient", "second_derivative", "gradient_scale", "second_derivative_scale")
+
+
+def _mixed(positive: _exact.Exact, negative: _exact.Exact, share: _exact.Unrounded) -> _exact.Exact:
+    """Two results mixed by the share of the first."""
+    rest = _exact.Unrounded.from_float64(np.ones_like(share.high)) - share
+    return _exact.Exact(**{name: share * getattr(positive, name) + rest * getattr(negative, name) for name in _RESULTS})
+
+
+def _weighted(results: _exact.Exact, weight: _exact.Unrounded) -> _exact.Exact:
+    """Results times a weight."""
+    return _exact.Exact(**{name: weight * getattr(results, name) for name in _RESULTS})
 
 
 def round_units(high: Floats, low: Floats, exponent: NDArray[np.int64], format: Format) -> Array:

@@ -13,6 +13,7 @@ from focal_ref.conformance.examiner import Examiner
 Check = Callable[[Examiner], None]
 
 _MODULES = (
+    "declarations",
     "values",
     "derivatives",
     "extremes",

@@ -5,7 +5,6 @@ import numpy as np
 from focal_ref.conformance.checks import check
 from focal_ref.conformance.checks.values import compare_soft, is_huge, ordinary
 from focal_ref.conformance.examiner import Examiner
-from focal_ref.conformance.targets import Call
 
 
 @check("FL-GRAD-001")
@@ -43,10 +42,9 @@ def second_derivatives(examiner: Examiner) -> None:
 
 @check("FL-GRAD-007")
 def upstream_gradient(examiner: Examiner) -> None:
-    logits, targets = examiner.random((12, 4), seed=7)
-    call = Call(logits, targets)
+    call = examiner.sample((12, 4), seed=7)
     # Powers of two, zero and signs leave the derivative's bits alone but for the exponent.
-    upstream = examiner.array(np.resize([1.0, -2.0, 0.5, 0.0, 4.0], logits.shape))
+    upstream = examiner.array(np.resize([1.0, -2.0, 0.5, 0.0, 4.0], call.shape_of("value")))
     try:
         plain = examiner.target.value_and_gradient(call)[1]
         scaled = examiner.target.value_and_gradient(call, upstream)[1]
@@ -54,9 +52,11 @@ def upstream_gradient(examiner: Examiner) -> None:
     except Exception as error:  # a target may raise anything, and the run goes on
         examiner.raised("gradient", call, "upstream", error)
         return
-    expected = (plain.astype(np.float64) * upstream.astype(np.float64)).astype(plain.dtype)
+    of_logits = upstream[..., np.newaxis] if upstream.ndim < plain.ndim else upstream
+    of_logits = np.broadcast_to(of_logits, plain.shape)
+    expected = (plain.astype(np.float64) * of_logits.astype(np.float64)).astype(plain.dtype)
     normal = np.abs(expected.astype(np.float64)) > 2.0 ** (examiner.format.minimum_exponent + 4)
-    zero = upstream == 0
+    zero = of_logits == 0
     examiner.same_bits("upstream (1, -2, 0.5, 0, 4)", "gradient", scaled[normal], expected[normal])
     examiner.true(np.all(scaled[zero] == 0), "upstream 0", "gradient", "0", scaled[zero])
     examiner.same_bits("second walk", "gradient", again, scaled)

@@ -1,11 +1,13 @@
 """EXT: infinities, NaN, saturation, subnormal numbers."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from focal_ref.conformance.checks import check
 from focal_ref.conformance.checks.values import is_huge, ordinary
+from focal_ref.conformance.conventions.calls import expected, probabilities_of
 from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.targets import Call
 from focal_ref.conformance.vectors import Group
@@ -36,17 +38,17 @@ def derivative_at_infinity(examiner: Examiner) -> None:
 
 @check("FL-EXT-003")
 def nan_logits(examiner: Examiner) -> None:
-    logits, targets = examiner.random(33, seed=3)
-    clean = logits.copy()
-    logits[[0, 16, 32]] = np.nan
-    others = ~np.isnan(logits)
-    quantities = examiner.quantities
-    for quantity in quantities:
-        expected = examiner.run(quantity, Call(clean, targets), "without NaN")
-        got = examiner.run(quantity, Call(logits, targets), "with NaN")
-        if got is not None and expected is not None:
+    clean = examiner.sample((33, 4) if examiner.of_rows else 33, seed=3)
+    spoilt = replace(clean, logits=clean.logits.copy())
+    others = ~np.isin(np.arange(33), (0, 16, 32))
+    spoilt.logits[~others] = np.nan
+    for quantity in examiner.quantities:
+        plain = examiner.run(quantity, clean, "without NaN")
+        got = examiner.run(quantity, spoilt, "with NaN")
+        if got is not None and plain is not None:
             examiner.true(bool(np.all(np.isnan(got[~others]))), "NaN logits", quantity, "nan", got[~others])
-            examiner.same_bits("beside NaN logits", quantity, got[others], expected[others], {"logit": logits[others]})
+            inputs = {} if examiner.of_rows else {"logit": clean.logits[others]}
+            examiner.same_bits("beside NaN logits", quantity, got[others], plain[others], inputs)
 
 
 @check("FL-EXT-004")
@@ -90,6 +92,31 @@ def zero_weight(examiner: Examiner) -> None:
 def huge_gamma(examiner: Examiner) -> None:
     for quantity in examiner.quantities:
         examiner.vectors(["gamma", "hard"], quantity, lambda group, logits: is_huge(group))
+
+
+@check("FL-EXT-009")
+def hard_elements(examiner: Examiner) -> None:
+    margins = np.array([10.0, 12.0, 17.0, 20.0, 30.0, 60.0, 90.0, 500.0])
+    profile = examiner.target.profile
+    call = examiner.sample((16, 3) if examiner.of_rows else 16, seed=9)
+    if examiner.of_rows:
+        of_class = np.equal.outer(call.targets, np.arange(3))
+        logits = examiner.array(np.where(of_class, -np.tile(margins, 2)[:, np.newaxis], 0.0))
+    else:
+        logits = examiner.array(np.concatenate([-margins, margins]))
+        targets = examiner.array(np.repeat([1.0, 0.0], margins.size))
+        call = replace(call, logits=logits, targets=targets)
+        if profile.conventions["prediction"] == "probabilities":
+            logits = probabilities_of(logits)
+    call = replace(call, logits=logits)
+    plain = replace(profile, conventions={**profile.conventions, "clipping": "none", "epsilon": 0})
+    exact = expected(call, plain, examiner.format)
+    # Held to the formula that nothing clips, with the budget that comes with it.
+    examiner.relative = profile.conventions["clipping"] != "none"
+    for quantity in examiner.quantities:
+        got = examiner.run(quantity, call, "badly wrong elements")
+        if got is not None:
+            examiner.agree(quantity, call, got, "badly wrong elements", exact[quantity])
 
 
 @check("FL-EXT-006")

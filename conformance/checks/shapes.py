@@ -10,33 +10,47 @@ from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.targets import ROWS, Call
 from focal_ref.conformance.targets.functions import CAPABILITY_OF
 
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+
 
 @check("FL-SHP-001")
 def shapes_and_dtypes(examiner: Examiner) -> None:
-    for shape in ((), (1,), (0,), (5,), (2, 3, 4), (0, 3), (1, 1, 2, 1)):
-        logits, targets = examiner.random(shape, seed=1)
-        call = Call(np.asarray(logits), np.asarray(targets))
-        quantities = examiner.quantities
-        for quantity in quantities:
+    elements = ((), (1,), (0,), (5,), (2, 3, 4), (0, 3), (1, 1, 2, 1))
+    rows = ((1, 2), (5, 3), (0, 3), (2, 3, 4), (1, 1, 2, 5))
+    for shape in rows if examiner.of_rows else elements:
+        call = examiner.sample(shape, seed=1)
+        call = replace(call, logits=np.asarray(call.logits), targets=np.asarray(call.targets))
+        for quantity in examiner.quantities:
             # `run` requires shape, dtype, library and device; the numbers are compared besides.
             got = examiner.run(quantity, call, f"shape {shape}")
             if got is not None:
-                examiner.true(got.shape == shape, f"shape {shape}", quantity, str(shape), got.shape)
+                wanted = call.shape_of(quantity)
+                examiner.true(got.shape == wanted, f"shape {shape}", quantity, str(wanted), got.shape)
         if 0 not in shape:
             examiner.compare("value", call, f"shape {shape}")
 
 
 @check("FL-SHP-002")
 def no_broadcasting(examiner: Examiner) -> None:
-    for logits_shape, targets_shape in (((4, 1), (4,)), ((4,), (1,)), ((2, 3), (3,)), ((3,), (2, 3)), ((4,), ())):
-        logits, _ = examiner.random(logits_shape, seed=2)
-        targets = examiner.array(np.ones(targets_shape))
-        examiner.refuses(f"logits {logits_shape}, targets {targets_shape}", Call(logits, targets))
+    elements: tuple[Shapes, ...] = (((4, 1), (4,)), ((4,), (1,)), ((2, 3), (3,)), ((3,), (2, 3)), ((4,), ()))
+    rows: tuple[Shapes, ...] = (
+        ((4, 3), (1,)),
+        ((4, 3), (3,)),
+        ((4, 3), (4, 1)),
+        ((2, 5, 3), (5,)),
+        ((2, 5, 3), (2, 1)),
+    )
+    for logits_shape, targets_shape in rows if examiner.of_rows else elements:
+        call = examiner.sample(logits_shape, seed=2)
+        ones = np.ones(targets_shape)
+        targets = ones.astype(np.int64) if examiner.of_rows else examiner.array(ones)
+        examiner.refuses(f"logits {logits_shape}, targets {targets_shape}", replace(call, targets=targets))
 
 
 @check("FL-SHP-003")
 def views(examiner: Examiner) -> None:
-    base, targets = examiner.random((12, 10), seed=3)
+    whole = examiner.sample((12, 10), seed=3)
+    base, targets = whole.logits, whole.targets
     selections: dict[str, Any] = {
         "transposed": lambda a: a.T,
         "every other": lambda a: a[::2, 1::3],
@@ -44,9 +58,16 @@ def views(examiner: Examiner) -> None:
         "a column": lambda a: a[:, 3],
         "a broadcast row": lambda a: np.broadcast_to(a[:1], (12, 10)),
     }
+    if examiner.of_rows:
+        del selections["a column"]
     for name, view in selections.items():
-        seen = Call(view(base), view(targets))
-        copied = Call(np.ascontiguousarray(seen.logits), np.ascontiguousarray(seen.targets))
+        if examiner.of_rows:
+            labels = np.arange(2 * view(base).shape[0])[::2] % view(base).shape[1]
+            seen = replace(whole, logits=view(base), targets=labels)
+        else:
+            seen = replace(whole, logits=view(base), targets=view(targets))
+        logits, labels_or_targets = (np.ascontiguousarray(array) for array in (seen.logits, seen.targets))
+        copied = replace(seen, logits=logits, targets=labels_or_targets)
         for quantity in examiner.quantities:
             got, expected = examiner.run(quantity, seen, name), examiner.run(quantity, copied, name)
             if got is not None and expected is not None and examiner.claims("same_bits"):
@@ -56,24 +77,25 @@ def views(examiner: Examiner) -> None:
 
 @check("FL-SHP-004")
 def inputs_are_constants(examiner: Examiner) -> None:
-    logits, targets = examiner.random((9, 7), seed=4)
-    kept = logits.copy(), targets.copy()
-    call = Call(logits, targets)
+    call = examiner.sample((9, 7), seed=4)
+    kept = call.logits.copy(), call.targets.copy()
     examiner.run("value", call, "value")
     if examiner.claims("gradient"):
         examiner.run("gradient", call, "gradient")
-    examiner.same_bits("logits after the calls", "logits", logits, kept[0])
-    examiner.same_bits("targets after the calls", "targets", targets, kept[1])
+    examiner.same_bits("logits after the calls", "logits", call.logits, kept[0])
+    unchanged = bool(np.array_equal(call.targets, kept[1]))
+    examiner.true(unchanged, "targets after the calls", "targets", "those before", call.targets)
 
 
 @check("FL-SHP-005")
 def target_dtypes(examiner: Examiner) -> None:
-    logits, targets = examiner.random((16, 4), seed=5)
+    plain = examiner.sample((16, 4), seed=5)
+    logits, targets = plain.logits, plain.targets
     for gamma in (0.5, 2.0):
         for quantity in ("value", "gradient"):
-            expected = examiner.run(quantity, Call(logits, targets, gamma=gamma), "floating-point targets")
+            expected = examiner.run(quantity, replace(plain, gamma=gamma), "floating-point targets")
             for dtype in (np.bool_, np.int64, np.int32, np.uint8):
-                call = Call(logits, targets.astype(dtype), gamma=gamma)
+                call = replace(plain, targets=targets.astype(dtype), gamma=gamma)
                 got = examiner.run(quantity, call, f"{np.dtype(dtype).name} targets")
                 if got is not None and expected is not None:
                     case = f"{np.dtype(dtype).name} targets/gamma={gamma}"

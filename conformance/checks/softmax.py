@@ -1,5 +1,6 @@
 """SMX: the focal loss of a softmax over the classes."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,8 @@ def gradients_add_up_to_zero(examiner: Examiner) -> None:
             continue
         # Each entry may be off by its own budget, and no more.
         exact = truth(examiner, call, ("gradient",))["gradient"]
-        allowed = allowed_errors(examiner, call, got.size).reshape(got.shape)
+        allowed = allowed_errors(examiner, call, got.size)
+        allowed = examiner.widened(allowed, "gradient", call, exact).reshape(got.shape)
         bound = np.sum(np.ldexp(allowed, exact.scale_ulp_exponent), axis=-1)
         sums = got.astype(np.float64).sum(axis=-1)
         worst = int(np.argmax(np.abs(sums) / bound))
@@ -93,8 +95,10 @@ def shifts(examiner: Examiner) -> None:
 
 @check("FL-SMX-006")
 def two_classes(examiner: Examiner) -> None:
-    # Multiples of 1/8, so that differences are exact.
-    wide = np.round(8.0 * np.clip(_wide(examiner, (32, 2)), -7.0, 7.0)) / 8.0
+    # Multiples of 1/8, so that differences are exact; none of them where probabilities are clipped.
+    epsilon = examiner.target.profile.conventions["epsilon"]
+    largest = min(7.0, (-math.log(epsilon) - 1.0) / 2.0) if epsilon else 7.0
+    wide = np.trunc(8.0 * np.clip(_wide(examiner, (32, 2)), -largest, largest)) / 8.0
     logits, margins = examiner.array(wide), examiner.array(wide[:, 1] - wide[:, 0])
     labels = np.arange(32) % 2
     for gamma in (0.5, 2.0):
@@ -190,6 +194,13 @@ def class_weights(examiner: Examiner) -> None:
         what = "a number" if np.ndim(alpha) == 0 else f"of shape ({CLASSES - 1},)"
         if examiner.claims("argument_checks"):
             examiner.refuses(f"alpha {what}", _call(examiner, alpha=alpha), "alpha")
+
+
+@check("FL-SMX-015")
+def number_alpha(examiner: Examiner) -> None:
+    for alpha in (0.25, 0.75):
+        for quantity in examiner.quantities:
+            examiner.compare(quantity, _call(examiner, np.arange(8) % 3, alpha=alpha), f"alpha={alpha}")
 
 
 @check("FL-SMX-012")

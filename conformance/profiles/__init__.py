@@ -7,72 +7,45 @@ passed. The files beside this module are the shipped profiles.
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from focal_ref.conformance.conventions.axes import AXES, CODES, EPSILON, allowed
+from focal_ref.conformance.conventions.scope import (
+    CAPABILITY_OF_FUNCTION,
+    contradiction,
+    derived_capabilities,
+    function_of,
+    label_capabilities,
+)
 from focal_ref.conformance.formats import FORMATS
+from focal_ref.conformance.profiles.capabilities import CAPABILITIES, FOLLOWING, KIND_CAPABILITIES
+from focal_ref.conformance.profiles.declarations import ProfileError, Table, check_one_of, listed
+from focal_ref.conformance.profiles.signature import Signature, check_loss, detection_signature, loss_signature
 
-CAPABILITIES = {
-    "gradient": "derivatives with respect to the logits",
-    "autodiff": "the derivative is part of the library's automatic differentiation",
-    "second_derivative": "second derivatives with respect to the logits",
-    "forward_mode": "forward-mode automatic differentiation",
-    "soft_targets": "targets between 0 and 1",
-    "signed_targets": "targets -1 and +1",
-    "integer_targets": "boolean and integer targets",
-    "array_parameters": "alpha, gamma and weights as arrays",
-    "zero_weight": "a weight of zero gives zero, also times infinity",
-    "huge_gamma": "gamma beyond the range of the format",
-    "fast": "a precision 'fast' beside 'exact'",
-    "exhaustive": "every 16-bit logit is correctly rounded",
-    "same_bits": "results are correctly rounded, hence the same bits everywhere",
-    "reduction_sum": "reduction 'sum'",
-    "reduction_mean": "reduction 'mean'",
-    "normalizer": "a normalizer that divides the sum",
-    "argument_checks": "bad arguments raise",
-    "data_checks": "bad targets raise or give NaN",
-    "vmap": "mapping over a batch axis",
-    "compile": "just-in-time compilation",
-    "autocast": "automatic mixed precision",
-    "labels": "a loss of integer labels, one sigmoid a class, with background and ignored ones",
-    "probabilities": "a loss of probabilities",
-    "softmax": "a loss of a softmax over the classes",
-    "star": "the paper's alternate loss, FL*",
-    "quality": "the quality focal loss",
-    "varifocal": "the varifocal loss",
-    "asymmetric": "the asymmetric loss",
-    "heatmap": "the focal loss of heatmaps",
-    "parameter_derivatives": "derivatives with respect to hyper-parameters and soft targets",
-    "derivative_functions": "functions that return derivatives, beside automatic differentiation",
-    "boxes": "the overlap of boxes",
-    "box_options": "overlap with crowds, and boxes whose last pixel counts",
-    "anchors": "the anchors of a picture",
-    "matching": "assigning anchors to ground truths",
-    "matching_options": "matching with options, presets, masks and batches",
-    "box_coding": "encoding and decoding of boxes",
-    "clamp": "decoding enlarges a side by at most 1000/16",
-    "coding_options": "encoding and decoding with weights and with boxes whose last pixel counts",
-    "smooth_l1": "smooth L1, the loss of boxes",
-    "detection_targets": "targets, normalizers and the loss of a detector",
-    "mining": "hard negatives, online hard examples and random samples",
-    "inference": "non-maximum suppression and detections",
-}
-"""What a profile may claim, and what it means."""
+__all__ = [
+    "CAPABILITIES",
+    "KINDS",
+    "LIBRARIES",
+    "MATCHER_AXES",
+    "MATCHER_THRESHOLDS",
+    "TIERS",
+    "Profile",
+    "ProfileError",
+    "Signature",
+    "load_profile",
+    "parse_profile",
+    "profile_from",
+    "shipped_profiles",
+]
 
-TIERS = ("exact", "standard")
-LIBRARIES = ("numpy", "torch", "jax", "cupy", "array_api_strict")
+TIERS = ("exact", "tight", "standard", "cancellation-limited", "clipped")
+"""Claims of accuracy, from the most to the least accurate; see `focal_ref.conformance.accuracy.budget`."""
 
-AXES: Mapping[str, tuple[str, ...]] = {
-    "prediction": ("logits",),
-    "alpha": ("pos/1-pos",),
-    "alpha_off": ("none", "-1"),
-    "soft_targets": ("blended", "mixture", "unsupported"),
-    "multi_class": ("sigmoid",),
-    "subnormals": ("kept", "flushed"),
-}
-"""Conventions, and the values that have an oracle formula."""
+LIBRARIES = ("numpy", "torch", "jax", "cupy", "array_api_strict", "process")
+"""Whose arrays a function takes and gives; "process" for a program that is not Python."""
 
 MATCHER_AXES: Mapping[str, tuple[Any, ...]] = {
     "codes": ("torchvision", "detectron2", "effdet", "mmdet"),
@@ -92,51 +65,6 @@ CODER_AXES: Mapping[str, tuple[Any, ...]] = {"offset": (0, 1)}
 KINDS: Mapping[str, tuple[str, ...] | None] = {"loss": None, "matcher": ("IOU", "MAT"), "coder": ("BOX",)}
 """What a profile describes, and the areas of requirements that it can have; None for all."""
 
-KIND_CAPABILITIES: Mapping[str, tuple[str, ...]] = {
-    "loss": tuple(CAPABILITIES),
-    "matcher": ("boxes", "matching"),
-    "coder": ("box_coding", "clamp"),
-}
-"""What a profile of each kind may claim."""
-
-
-class ProfileError(ValueError):
-    """A profile that cannot be used; the text names file, key, value and what is allowed."""
-
-
-@dataclass(frozen=True)
-class Signature:
-    """How the canonical call maps onto a function.
-
-    Attributes
-    ----------
-    function
-        Default ``package.module:function``.
-    alpha, gamma, reduction, encoding, weights, normalizer, precision
-        Name of the keyword argument, or "" where the function has none.
-    minimum_rank
-        Logits of fewer dimensions get leading ones.
-    targets
-        "same" to hand targets over as they are, "floating" to convert them to the logits' dtype first.
-    iou
-        Of a matcher: its function of two sets of boxes, as ``package.module:function``, or "" where it has none.
-    decode
-        Of a box coder: its function of deltas and anchors; `function` is the one of boxes and anchors.
-    """
-
-    function: str
-    alpha: str
-    gamma: str
-    reduction: str = ""
-    encoding: str = ""
-    weights: str = ""
-    normalizer: str = ""
-    precision: str = ""
-    minimum_rank: int = 0
-    targets: str = "floating"
-    iou: str = ""
-    decode: str = ""
-
 
 @dataclass(frozen=True)
 class Profile:
@@ -153,14 +81,18 @@ class Profile:
     signature
         See `Signature`.
     conventions
-        One value for each key of `AXES`; of a matcher, of `MATCHER_AXES` and `MATCHER_THRESHOLDS`; of a box coder, of
-        `CODER_AXES`, and its weights.
+        One value for each axis of `focal_ref.conformance.conventions.axes`; of a matcher, of `MATCHER_AXES` and
+        `MATCHER_THRESHOLDS`; of a box coder, of `CODER_AXES`, and its weights.
     tiers
         Claimed dtypes and the accuracy tier of each.
     capabilities
-        Claimed keys of `CAPABILITIES`.
+        Claimed keys of `CAPABILITIES`: those that are listed, and those that follow from conventions.
     kind
         One of `KINDS`.
+    function
+        The function of the canonical call that a loss is, such as "loss" or "softmax_loss"; "" for what is no loss.
+    environment
+        Environment variables that have to be set before the package is imported.
     """
 
     name: str
@@ -172,6 +104,8 @@ class Profile:
     tiers: Mapping[str, str]
     capabilities: frozenset[str]
     kind: str = "loss"
+    function: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def shipped_profiles() -> tuple[str, ...]:
@@ -193,8 +127,12 @@ def load_profile(name: str) -> Profile:
         return parse_profile(text, f"{name}.toml")
     path = Path(name)
     if not path.is_file():
-        raise ProfileError(f"profile: got {name!r}; it is neither a file nor one of {_list(shipped_profiles())}")
-    return parse_profile(path.read_text(encoding="utf-8"), name)
+        raise ProfileError(f"profile: got {name!r}; it is neither a file nor one of {listed(shipped_profiles())}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{name}: cannot be read as UTF-8 text: {error}") from error
+    return parse_profile(text, name)
 
 
 def parse_profile(text: str, source: str) -> Profile:
@@ -203,59 +141,110 @@ def parse_profile(text: str, source: str) -> Profile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"{source}: not valid TOML: {error}") from error
-    _keys(document, source, "", ("profile", "signature", "conventions", "claims"))
-    profile, claims = document["profile"], document["claims"]
-    kind = profile.setdefault("kind", "loss")
-    _keys(profile, source, "profile", ("name", "description", "package", "library", "kind"))
-    _one_of(kind, tuple(KINDS), source, "profile.kind")
-    axes, numbers = _AXES[kind]
-    _keys(document["conventions"], source, "conventions", (*axes, *numbers))
-    _keys(claims, source, "claims", ("dtypes", "capabilities"))
-    _one_of(profile["library"], LIBRARIES, source, "profile.library")
-    for axis, allowed in axes.items():
-        _one_of(document["conventions"][axis], allowed, source, f"conventions.{axis}")
-    for dtype, tier in claims["dtypes"].items():
-        _one_of(dtype, tuple(FORMATS), source, "claims.dtypes")
-        _one_of(tier, TIERS, source, f"claims.dtypes.{dtype}")
-    if not claims["dtypes"]:
-        raise ProfileError(f"{source}: claims.dtypes: empty; claim at least one of {_list(tuple(FORMATS))}")
-    for capability in claims["capabilities"]:
-        _one_of(capability, KIND_CAPABILITIES[kind], source, "claims.capabilities")
-    {"loss": _check_soft_targets, "matcher": _check_matcher, "coder": _check_coder}[kind](document, source)
-    try:
-        unnamed: dict[str, Any] = {} if kind == "loss" else {"alpha": "", "gamma": ""}
-        signature = Signature(**document["signature"], **unnamed)
-    except TypeError as error:
-        raise ProfileError(f"{source}: signature: {str(error).replace('Signature.__init__() ', '')}") from error
-    return Profile(
-        **profile,
-        signature=signature,
-        conventions=document["conventions"],
-        tiers=claims["dtypes"],
-        capabilities=frozenset(claims["capabilities"]),
-    )
+    return profile_from(document, source)
 
 
-_AXES: Mapping[str, tuple[Mapping[str, tuple[Any, ...]], tuple[str, ...]]] = {
-    "loss": (AXES, ()),
+def profile_from(document: Mapping[str, Any], source: str) -> Profile:
+    """A profile from data in the structure of the TOML file, such as JSON; `source` names it in errors.
+
+    Raises
+    ------
+    ProfileError
+        If it is not complete and consistent.
+    """
+    whole = Table(document, source, "")
+    whole.keys(("profile", "conventions", "claims"), ("signature",))
+    head = Table(document["profile"], source, "profile")
+    head.keys(("name", "description", "package", "library"), ("kind", "environment"))
+    kind = head.one_of("kind", KINDS, "loss")
+    library = head.one_of("library", LIBRARIES)
+    claims = Table(document["claims"], source, "claims")
+    claims.keys(("dtypes", "capabilities"))
+    tiers = _tiers(Table(claims.values["dtypes"], source, "claims.dtypes"))
+    capabilities = claims.typed("capabilities", list, None, "a list of names")
+    for capability in capabilities:
+        if kind == "loss" and capability in FOLLOWING:
+            raise claims.error("capabilities", f"{capability!r} follows from {FOLLOWING[capability]}; leave it out")
+        check_one_of(capability, KIND_CAPABILITIES[kind], source, "claims.capabilities")
+    if library != "process" and "signature" not in document:
+        raise ProfileError(f"{source}: signature: not declared")
+    signature = Table(document.get("signature", {}), source, "signature")
+    conventions = Table(document["conventions"], source, "conventions")
+    environment = Table(head.table("environment"), source, "profile.environment")
+    parts = {
+        "name": head.text("name"),
+        "description": head.text("description"),
+        "package": head.text("package"),
+        "library": library,
+        "tiers": tiers,
+        "kind": kind,
+        "conventions": conventions.values,
+        "environment": {key: environment.text(key) for key in environment.values},
+    }
+    if kind == "loss":
+        return _loss(parts, signature, conventions, frozenset(capabilities))
+    _keep_to_sets(conventions, kind)
+    {"matcher": _check_matcher, "coder": _check_coder}[kind](document, source)
+    second = {"matcher": "iou", "coder": "decode"}[kind]
+    return Profile(**parts, signature=detection_signature(signature, second), capabilities=frozenset(capabilities))
+
+
+def _tiers(table: Table) -> Mapping[str, str]:
+    for dtype in table.values:
+        check_one_of(dtype, tuple(FORMATS), table.source, table.place)
+        table.one_of(dtype, TIERS)
+    if not table.values:
+        raise ProfileError(f"{table.source}: {table.place}: empty; claim at least one of {listed(FORMATS)}")
+    return table.values
+
+
+def _loss(parts: dict[str, Any], table: Table, conventions: Table, listed_ones: frozenset[str]) -> Profile:
+    """The profile of a loss, with everything that follows from its conventions."""
+    conventions.keys((*AXES, EPSILON, *CODES))
+    for axis in AXES:
+        conventions.one_of(axis, allowed(axis))
+    epsilon = conventions.typed(EPSILON, (int, float), None, "a number from 0 up to 0.5")
+    if not 0 <= epsilon < 0.5:
+        raise conventions.error(EPSILON, f"got {epsilon!r}; a number from 0 up to 0.5")
+    for code in CODES:
+        names = ("none", "classes") if code == "background" else ("none",)
+        value = conventions.values[code]
+        if value not in names and (isinstance(value, bool) or not isinstance(value, int)):
+            raise conventions.error(code, f"got {value!r}; an integer label, or {listed(names)}")
+    signature = loss_signature(table)
+    values = conventions.values
+    wrong = contradiction(values, labels=signature.takes_labels)
+    if wrong is not None:
+        axis, text = wrong
+        raise conventions.error(axis, f"got {values[axis]!r}; allowed are {text}")
+    if ("clipped" in parts["tiers"].values()) and values["clipping"] == "none":
+        raise ProfileError(f"{table.source}: claims.dtypes: 'clipped', but conventions.clipping is 'none'")
+    function = function_of(values, labels=signature.takes_labels)
+    signature = check_loss(table, signature, function, values, parts["library"])
+    own = CAPABILITY_OF_FUNCTION[function]
+    if own in listed_ones:
+        raise ProfileError(f"{table.source}: claims.capabilities: {own!r} follows from conventions; leave it out")
+    capabilities = listed_ones | derived_capabilities(values, function, parts["tiers"])
+    capabilities |= label_capabilities(values, capabilities)
+    return Profile(**parts, signature=signature, capabilities=capabilities, function=function)
+
+
+_SETS: Mapping[str, tuple[Mapping[str, tuple[Any, ...]], tuple[str, ...]]] = {
     "matcher": (MATCHER_AXES, MATCHER_THRESHOLDS),
     "coder": (CODER_AXES, ("weights",)),
 }
-"""Conventions of each kind of profile: those from closed sets, and those that are numbers."""
+"""Conventions of the other kinds of profile: those from closed sets, and those that are numbers."""
 
 
-def _check_soft_targets(document: Mapping[str, Any], source: str) -> None:
-    declared, capabilities = document["conventions"]["soft_targets"], document["claims"]["capabilities"]
-    soft = declared != "unsupported"
-    if soft != ("soft_targets" in capabilities):
-        raise ProfileError(
-            f"{source}: conventions.soft_targets is {declared!r}, "
-            f"but claims.capabilities {'lacks' if soft else 'has'} 'soft_targets'"
-        )
+def _keep_to_sets(conventions: Table, kind: str) -> None:
+    axes, numbers = _SETS[kind]
+    conventions.keys((*axes, *numbers))
+    for axis, values in axes.items():
+        conventions.one_of(axis, values)
 
 
 def _check_matcher(document: Mapping[str, Any], source: str) -> None:
-    _keys(document["signature"], source, "signature", ("function", "iou"))
+    detection_signature(Table(document["signature"], source, "signature"), "iou")
     for name in MATCHER_THRESHOLDS:
         value = document["conventions"][name]
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
@@ -268,7 +257,7 @@ def _check_matcher(document: Mapping[str, Any], source: str) -> None:
 
 
 def _check_coder(document: Mapping[str, Any], source: str) -> None:
-    _keys(document["signature"], source, "signature", ("function", "decode"))
+    detection_signature(Table(document["signature"], source, "signature"), "decode")
     weights = document["conventions"]["weights"]
     numbers = isinstance(weights, list) and all(type(number) in (int, float) and number > 0 for number in weights)
     if not numbers or len(weights) != 4:
@@ -280,24 +269,4 @@ def _check_detection(document: Mapping[str, Any], source: str, capability: str) 
     if capability not in document["claims"]["capabilities"]:
         raise ProfileError(f"{source}: claims.capabilities: a {document['profile']['kind']} has {capability!r}")
     for dtype in document["claims"]["dtypes"]:
-        _one_of(dtype, ("float32", "float64"), source, "claims.dtypes")
-
-
-def _keys(table: Any, source: str, place: str, expected: tuple[str, ...]) -> None:
-    prefix = f"{place}." if place else ""
-    for key in expected:
-        if key not in table:
-            raise ProfileError(f"{source}: {prefix}{key}: not declared; every axis is")
-    for key in table:
-        if key not in expected:
-            raise ProfileError(f"{source}: {prefix}{key}: unknown; allowed are {_list(expected)}")
-
-
-def _one_of(value: Any, allowed: tuple[str, ...], source: str, key: str) -> None:
-    # 0 and False are equal, but only one of them is meant.
-    if not any(value == one and type(value) is type(one) for one in allowed):
-        raise ProfileError(f"{source}: {key}: got {value!r}; allowed are {_list(allowed)}")
-
-
-def _list(names: tuple[Any, ...]) -> str:
-    return ", ".join(map(str, names))
+        check_one_of(dtype, ("float32", "float64"), source, "claims.dtypes")

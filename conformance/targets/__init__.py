@@ -23,6 +23,21 @@ class NotNative(Exception):
     """A result of another library, dtype, shape or device than the requested one."""
 
 
+class TargetFault(Exception):
+    """No answer to a question: the target hangs, crashed or wrote what is none. It never counts as a refusal.
+
+    Attributes
+    ----------
+    kind
+        "start" (it cannot be started), "hang", "crash", "garbage", "answer" (well-formed, but none to the question) or
+        "protocol" (another version).
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
 @dataclass(frozen=True)
 class Call:
     """The canonical call, in NumPy arrays, with the fields of `focal_ref.loss` and two more.
@@ -72,6 +87,13 @@ class Target(ABC):
     def __init__(self, name: str, profile: Profile) -> None:
         self.name = name
         self.profile = profile
+
+    def begin(self) -> None:
+        """Told before each requirement."""
+
+    def close(self) -> str:
+        """Told after the last one; a sentence about what does not end, or ""."""
+        return ""
 
     @abstractmethod
     def describe(self) -> Mapping[str, str]:

@@ -27,6 +27,12 @@ class JaxLibrary(Library):
         constants, arrays = constants_and_arrays(self.as_inputs(keywords))
         return _jitted(function, "value", constants)(logits, targets, arrays, None)
 
+    def stacked(self, numbers: list[Native]) -> Native:
+        """Arrays of shape () as one of one dimension."""
+        import jax.numpy as jnp
+
+        return jnp.stack(numbers)
+
     def evaluated(
         self, function: Callable[..., dict[str, Native]], arrays: dict[str, Native], options: dict[str, Any]
     ) -> dict[str, Native]:

@@ -42,6 +42,10 @@ class Library(ABC):
             raise NotNative(f"{what} lies on device {device!r}, the inputs on {self.device!r}")
         return np.array(self.adapter.to_numpy(result))
 
+    def stacked(self, numbers: list[Native]) -> Native:
+        """Arrays of shape () as one of one dimension."""
+        return self.adapter.namespace(numbers[0]).stack(numbers)
+
     def scope(self, dtype: str) -> AbstractContextManager[Any]:
         """What has to be switched on for logits of this dtype."""
         return nullcontext()

@@ -1,5 +1,7 @@
 """Targets in this process: a Python function, called as its profile says."""
 
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from focal_ref.adapters import Unavailable, adapter_named, adapter_names
+from focal_ref.conformance.conventions.calls import ordinary_call
 from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.profiles import Profile, load_profile, shipped_profiles
 from focal_ref.conformance.targets import ROWS, Array, Call, NotNative, Target, UsageError
@@ -19,6 +22,7 @@ from focal_ref.conformance.targets.detection import CAPABILITIES, Detection, own
 from focal_ref.conformance.targets.functions import Functions, keywords_of, own_functions
 from focal_ref.conformance.targets.libraries import LIBRARIES
 from focal_ref.conformance.targets.library import Library
+from focal_ref.conformance.targets.mapping import Mapped, canonical_keywords, is_canonical, own_targets
 
 
 class PythonTarget(Target):
@@ -53,7 +57,10 @@ class PythonTarget(Target):
         detection: Callable[[str], Detection] = own_detection,
     ) -> None:
         super().__init__(name, profile)
-        self.function = function
+        # As the profile maps it; what takes the canonical call already stays the same object.
+        plain = profile.kind != "loss" or bool(profile.signature.binding) or is_canonical(profile)
+        self.function = function if plain else Mapped(function, profile, library)
+        self.main = profile.function
         self.functions = functions or Functions()
         # Where there is automatic differentiation, derivatives go through it.
         self._differentiates = "autodiff" in profile.capabilities
@@ -67,10 +74,15 @@ class PythonTarget(Target):
 
     def describe(self) -> Mapping[str, str]:
         format = FORMATS[next(iter(self.profile.tiers))]
-        probe = Call(np.zeros((1, 2), format.dtype), np.ones((1, 2), format.dtype))
+        probe = ordinary_call(self.profile, np.zeros((1, 2), format.dtype), np.ones((1, 2), format.dtype))
         with self._scope(format.name):
             logits, targets, keywords = self._native(probe)
-            result = self.library.called(self.function, logits, targets, keywords)
+            try:
+                result = self.library.called(self.function, logits, targets, keywords)
+            except Exception as error:  # it may raise anything, and what it does not understand is told here
+                first_line = (str(error).strip().splitlines() or [""])[0][:300]
+                text = f"{type(error).__name__}: {first_line}; see [signature] of its profile"
+                raise UsageError(f"{self.name}: a first call fails with {text}") from error
             self.library.to_numpy(result, "the result")
             device = self.library.adapter.device_name(result)
         return {
@@ -90,9 +102,9 @@ class PythonTarget(Target):
         with self._scope(call.logits.dtype.name):
             logits, targets, keywords = self._native(call)
             by_itself = upstream is None and call.reduction == "none"
-            if call.function == "loss" and self.direct is not None and by_itself:
+            if call.function == self.main and self.direct is not None and by_itself:
                 value, gradient = self.direct(logits, targets, **self._unreduced(keywords))
-            elif call.function != "loss" and not self._differentiates and by_itself:
+            elif call.function != self.main and not self._differentiates and by_itself:
                 value, gradient = self._derivative("value_and_gradient", call)
             else:
                 function = self._loss(call)
@@ -176,7 +188,7 @@ class PythonTarget(Target):
             yield
 
     def _loss(self, call: Call) -> Callable[..., Any]:
-        return self.function if call.function == "loss" else self.functions.loss(call.function)
+        return self.function if call.function == self.main else self.functions.loss(call.function)
 
     def _derivative(self, name: str, call: Call) -> Any:
         """What a function that returns derivatives returns."""
@@ -184,9 +196,9 @@ class PythonTarget(Target):
         function = self.functions.derivative(name)
         return function(logits, targets, function=self.functions.loss(call.function), **self._unreduced(keywords))
 
-    def _unreduced(self, keywords: dict[str, Any]) -> dict[str, Any]:
-        reductions = (self.profile.signature.reduction, self.profile.signature.normalizer)
-        return {name: value for name, value in keywords.items() if name not in reductions}
+    @staticmethod
+    def _unreduced(keywords: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in keywords.items() if name not in ("reduction", "normalizer")}
 
     @staticmethod
     def _parameter(name: str, call: Call) -> Array:
@@ -199,42 +211,17 @@ class PythonTarget(Target):
 
     def _native(self, call: Call) -> tuple[Any, Any, dict[str, Any]]:
         """The call in the function's own terms."""
-        if call.function != "loss":
-            keywords = {
-                name: self.library.native(value) if isinstance(value, np.ndarray) else value
-                for name, value in keywords_of(call).items()
-            }
-            return self.library.native(call.logits), self.library.native(call.targets), keywords
-        signature = self.profile.signature
-        logits, targets = call.logits, call.targets
-        if signature.targets == "floating":
-            targets = targets.astype(logits.dtype)
-        missing = max(0, signature.minimum_rank - logits.ndim)
-        if missing:
-            logits, targets = (array.reshape((1,) * missing + array.shape) for array in (logits, targets))
-        off = {"none": None, "-1": -1.0}[self.profile.conventions["alpha_off"]]
-        values: dict[str, Any] = {
-            signature.alpha: off if call.alpha is None else call.alpha,
-            signature.gamma: call.gamma,
-            signature.reduction: call.reduction,
-            signature.encoding: call.encoding,
-            signature.weights: call.weights,
-            signature.normalizer: call.normalizer,
-            signature.precision: call.precision,
-        }
-        values.pop("", None)
+        own = call.function == self.main
+        keywords = canonical_keywords(call, self.profile) if own else keywords_of(call)
         keywords = {
             name: self.library.native(value) if isinstance(value, np.ndarray) else value
-            for name, value in values.items()
-            if value is not None or name == signature.alpha
+            for name, value in keywords.items()
         }
-        return self.library.native(logits), self.library.native(targets), keywords
+        targets = own_targets(call, self.profile) if own else call.targets
+        return self.library.native(call.logits), self.library.native(targets), keywords
 
     def _checked(self, result: Any, what: str, call: Call) -> Array:
-        array = self.library.to_numpy(result, what)
-        if call.function == "loss" and self.profile.signature.minimum_rank > call.logits.ndim and array.ndim:
-            array = array.reshape(call.logits.shape)
-        return array
+        return self.library.to_numpy(result, what)
 
 
 def backend_target(name: str, device: str | None) -> PythonTarget:
@@ -276,19 +263,71 @@ def function_target(path: str | None, profile_name: str | None, device: str | No
     """
     if profile_name is None:
         raise UsageError(f"--target needs --profile=FILE or one of {', '.join(shipped_profiles())}")
-    profile = load_profile(profile_name)
-    path = path or profile.signature.function
+    return profile_target(load_profile(profile_name), path, device)
+
+
+def profile_target(profile: Profile, path: str | None = None, device: str | None = None) -> PythonTarget:
+    """The function that a profile describes, or another one that is called in the same way.
+
+    Raises
+    ------
+    UsageError
+        If the function cannot be imported, or is no Python function.
+    """
+    if profile.library == "process":
+        raise UsageError(f"profile {profile.name!r} is of a program; give it as --target-cmd")
+    signature = profile.signature
+    path = path or signature.function or signature.binding
+    _set_environment(profile)
     function = _imported(path)
     library = _library(profile.library, device, "", path)
     if profile.kind != "loss":
         from focal_ref.conformance.targets.matcher import BoxTarget
 
-        signature = profile.signature
         second = signature.iou if profile.kind == "matcher" else signature.decode
         names = {"matcher": ("match_anchors", "box_iou"), "coder": ("encode_boxes", "decode_boxes")}[profile.kind]
         functions = dict(zip(names, (function, _imported(second) if second else None), strict=True))
         return BoxTarget(profile.name, functions, profile, library)
-    return PythonTarget(profile.name, function, profile, library)
+    direct: Callable[..., Any] | None = None
+    if signature.binding:
+        bound = function()
+        function, direct = bound.loss, getattr(bound, "value_and_gradient", None)
+    elif signature.gradient:
+        direct = _value_and_gradient(function, _imported(signature.gradient), profile, library)
+    if profile.conventions["gradient"] == "function" and direct is None:
+        where = f"method value_and_gradient of {path}" if signature.binding else "signature.gradient"
+        raise UsageError(f"profile {profile.name!r}: conventions.gradient is 'function', but there is no {where}")
+    return PythonTarget(profile.name, function, profile, library, direct)
+
+
+def _value_and_gradient(
+    function: Callable[..., Any], gradient: Callable[..., Any], profile: Profile, library: Library
+) -> Callable[..., Any]:
+    value, slope = Mapped(function, profile, library), Mapped(gradient, profile, library, gradient=True)
+
+    def both(logits: Any, targets: Any, **keywords: Any) -> tuple[Any, Any]:
+        return value(logits, targets, **keywords), slope(logits, targets, **keywords)
+
+    return both
+
+
+def _set_environment(profile: Profile) -> None:
+    """Set what has to be set before the package is imported.
+
+    Raises
+    ------
+    UsageError
+        If the package is imported already and something else is set.
+    """
+    package = (profile.signature.function or profile.signature.binding).partition(":")[0].partition(".")[0]
+    for name, value in profile.environment.items():
+        found = os.environ.get(name)
+        if package in sys.modules and found != value:
+            raise UsageError(
+                f"profile {profile.name!r}: {name} has to be {value!r} before {package} is imported, "
+                f"and it is {found!r}: run it in a process of its own"
+            )
+        os.environ[name] = value
 
 
 def _imported(path: str) -> Callable[..., Any]:
@@ -337,4 +376,4 @@ def _version(package: str) -> str:
         return package
 
 
-__all__ = ["NotNative", "PythonTarget", "backend_names", "backend_target", "function_target"]
+__all__ = ["NotNative", "PythonTarget", "backend_names", "backend_target", "function_target", "profile_target"]

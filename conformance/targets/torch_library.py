@@ -27,6 +27,12 @@ class TorchLibrary(Library):
             return function(logits, targets, **keywords)
         return self._compiled(function)(logits, targets, **self.as_inputs(keywords))
 
+    def stacked(self, numbers: list[Native]) -> Native:
+        """Arrays of shape () as one of one dimension."""
+        import torch
+
+        return torch.stack(numbers)
+
     def eager_gradient(self, function: Function, argument: Native) -> Native:
         """Derivative of the sum of ``function(argument, None)``."""
         import torch

@@ -1,0 +1,80 @@
+"""What a profile may claim, and what it means."""
+
+CAPABILITIES = {
+    "loss": "the focal loss of logits, element by element",
+    "gradient": "derivatives with respect to the logits",
+    "autodiff": "the derivative is part of the library's automatic differentiation",
+    "second_derivative": "second derivatives with respect to the logits",
+    "forward_mode": "forward-mode automatic differentiation",
+    "soft_targets": "targets between 0 and 1",
+    "alpha": "a weight alpha",
+    "alpha_balanced": "alpha weighs positives and 1 - alpha negatives",
+    "easy_elements": "elements that are nearly right keep the relative accuracy of their loss",
+    "hard_elements": "elements that are badly wrong keep their loss and gradient: nothing is clipped",
+    "signed_targets": "targets -1 and +1",
+    "integer_targets": "boolean and integer targets",
+    "array_parameters": "alpha, gamma and weights as arrays",
+    "zero_weight": "a weight of zero gives zero, also times infinity",
+    "huge_gamma": "gamma beyond the range of the format",
+    "fast": "a precision 'fast' beside 'exact'",
+    "exhaustive": "every 16-bit logit is correctly rounded",
+    "same_bits": "results are correctly rounded, hence the same bits everywhere",
+    "reduction_sum": "reduction 'sum'",
+    "reduction_mean": "reduction 'mean'",
+    "normalizer": "a normalizer that divides the sum",
+    "argument_checks": "bad arguments raise",
+    "data_checks": "bad targets raise or give NaN",
+    "vmap": "mapping over a batch axis",
+    "compile": "just-in-time compilation",
+    "autocast": "automatic mixed precision",
+    "labels": "a loss of integer labels, one sigmoid a class",
+    "background": "a label that is a negative of every class",
+    "ignore": "a label that is left out of the loss",
+    "probabilities": "a loss of probabilities",
+    "softmax": "a loss of a softmax over the classes",
+    "softmax_alpha": "one number alpha that weighs the classes of a softmax",
+    "class_axis": "the classes along any axis",
+    "star": "the paper's alternate loss, FL*",
+    "quality": "the quality focal loss",
+    "varifocal": "the varifocal loss",
+    "asymmetric": "the asymmetric loss",
+    "heatmap": "the focal loss of heatmaps",
+    "parameter_derivatives": "derivatives with respect to hyper-parameters and soft targets",
+    "derivative_functions": "functions that return derivatives, beside automatic differentiation",
+    "boxes": "the overlap of boxes",
+    "box_options": "overlap with crowds, and boxes whose last pixel counts",
+    "anchors": "the anchors of a picture",
+    "matching": "assigning anchors to ground truths",
+    "matching_options": "matching with options, presets, masks and batches",
+    "box_coding": "encoding and decoding of boxes",
+    "clamp": "decoding enlarges a side by at most 1000/16",
+    "coding_options": "encoding and decoding with weights and with boxes whose last pixel counts",
+    "smooth_l1": "smooth L1, the loss of boxes",
+    "detection_targets": "targets, normalizers and the loss of a detector",
+    "mining": "hard negatives, online hard examples and random samples",
+    "inference": "non-maximum suppression and detections",
+}
+"""What a profile may claim, and what it means."""
+
+FOLLOWING = {
+    "gradient": "conventions.gradient",
+    "autodiff": "conventions.gradient",
+    "soft_targets": "conventions.soft_targets",
+    "alpha": "conventions.alpha",
+    "alpha_balanced": "conventions.alpha",
+    "softmax_alpha": "conventions.alpha",
+    "reduction_sum": "conventions.sum",
+    "reduction_mean": "conventions.mean",
+    "background": "conventions.background",
+    "ignore": "conventions.ignore",
+}
+"""Capabilities that nobody lists, because they follow from conventions, each with its axis. What the function is (such
+as "loss" or "softmax") follows from formula, prediction and multi_class; "easy_elements" and "hard_elements" follow
+from tiers and clipping, and where they do not, listing them holds the function to them all the same."""
+
+KIND_CAPABILITIES = {
+    "loss": tuple(name for name in CAPABILITIES if name not in FOLLOWING),
+    "matcher": ("boxes", "matching"),
+    "coder": ("box_coding", "clamp"),
+}
+"""What a profile of each kind may list."""
