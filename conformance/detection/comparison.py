@@ -25,6 +25,7 @@ def evaluate(
     examiner: Examiner, function: str, arrays: Arrays, case: str, **options: Any
 ) -> Mapping[str, Array] | None:
     """Results by name; after an exception, which is a finding, None."""
+    examiner.cases.ran([case])
     try:
         return examiner.target.detection(function, arrays, options)
     except Exception as error:  # a target may raise anything, and the run goes on
@@ -32,7 +33,7 @@ def evaluate(
         first_line = (str(error).strip().splitlines() or [""])[0][:300]
         examiner.comparisons += 1
         inputs = {"call": call_text(function, arrays, options)}
-        examiner.findings.append(Finding(case, function, "a result", f"{kind}{first_line}", inputs))
+        examiner.findings.append(Finding(case, function, "a result", f"{kind}{first_line}", inputs, signature="raise"))
         return None
 
 
@@ -76,6 +77,7 @@ def same_codes(
         if (state == 1) != (owner >= 0)
     ]
     examiner.comparisons += max(1, len(expected))
+    examiner.cases.ran([case])
     if len(found) != len(expected):
         examiner.fail(case, "matches", f"{len(expected)} anchors", f"{len(found)} anchors")
         return
@@ -136,6 +138,7 @@ def same(
         examiner.fail(case, quantity, f"shape {wanted.shape}", f"shape {got.shape}")
         return
     examiner.comparisons += max(1, wanted.size)
+    examiner.cases.ran([case])
     bad = np.argwhere(got != wanted)
     if not len(bad):
         return

@@ -9,16 +9,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from focal_ref.conformance.vectors import VectorError
+# The loaders speak of broken files in the same words.
+from focal_ref.conformance.vectors import VectorError, _check_version, _get, _parse, _read
 
 __all__ = ["VectorError", "load_tests", "set_names"]
+
+_MANIFEST = "manifest.json"
 
 
 def set_names(directory: Traversable | None = None) -> tuple[str, ...]:
@@ -40,19 +42,20 @@ def load_tests(name: str, directory: Traversable | None = None) -> tuple[Mapping
     Raises
     ------
     VectorError
-        If the file is not the one that the manifest describes.
+        If a file is missing, malformed, or not the one that the manifest describes.
     """
     folder = _directory(directory)
     sets = _manifest(folder)["sets"]
     if name not in sets:
-        raise VectorError(f"manifest.json: sets: no set {name!r}; known are {', '.join(sets)}")
-    entry = sets[name]
-    content = folder.joinpath(entry["file"]).read_bytes()
-    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise VectorError(f"{entry['file']}: sha256 differs from that in manifest.json (sets.{name}.sha256)")
-    tests = tuple(json.loads(content)["tests"])
-    if len(tests) != entry["tests"]:
-        raise VectorError(f"{entry['file']}: {len(tests)} tests, but manifest.json says {entry['tests']}")
+        raise VectorError(f"{_MANIFEST}: sets: no set {name!r}; known are {', '.join(sets)}")
+    where = f"{_MANIFEST}: sets.{name}"
+    file, digest, count = (_get(sets[name], key, where) for key in ("file", "sha256", "tests"))
+    content = _read(folder, file)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise VectorError(f"{file}: sha256 differs from that in {_MANIFEST} (sets.{name}.sha256)")
+    tests = tuple(_get(_parse(content, file), "tests", file))
+    if len(tests) != count:
+        raise VectorError(f"{file}: {len(tests)} tests, but {_MANIFEST} says {count}")
     return tests
 
 
@@ -61,7 +64,7 @@ def _directory(directory: Traversable | None) -> Traversable:
 
 
 def _manifest(folder: Traversable) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(folder.joinpath("manifest.json").read_text(encoding="utf-8"))
-    if document.get("format_version") != 1:
-        raise VectorError(f"manifest.json: format_version: got {document.get('format_version')!r}; allowed is 1")
+    document = _parse(_read(folder, _MANIFEST), _MANIFEST)
+    _check_version(document, _MANIFEST)
+    _get(document, "sets", _MANIFEST)
     return document
