@@ -1,24 +1,34 @@
 """Runs the target for one requirement and dtype and collects what was compared and what failed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from focal_ref.conformance.accuracy import (
+    STANDARD,
     Array,
     Exact,
     budget,
     error_in_ulps,
-    exact_results,
     modulation,
+)
+from focal_ref.conformance.cases import Cases, signature_of, signatures_of
+from focal_ref.conformance.conventions.calls import (
+    absolute_errors,
+    expected,
+    feasible,
+    has_stored_results,
+    ordinary_call,
+    stands_for_off,
 )
 from focal_ref.conformance.findings import MAXIMUM_LISTED, Finding, shown, signature
 from focal_ref.conformance.formats import FORMATS, Format, to_bits
+from focal_ref.conformance.regimes import Regimes, positions_of
 from focal_ref.conformance.requirements import Requirement
-from focal_ref.conformance.targets import Call, NotNative, Target
+from focal_ref.conformance.targets import ROWS, Call, NotNative, Target, TargetFault
 from focal_ref.conformance.vectors import Group, VectorSet, load_vectors
 
 HUGE = 1e9
@@ -37,12 +47,18 @@ class Outcome:
         The largest error in proportion to its budget, and that budget, in ulp; 0 where nothing was measured.
     findings
         Empty if the requirement is met.
+    regimes
+        The largest errors by regime.
+    cases
+        Which cases passed, and in which ways the others failed.
     """
 
     comparisons: int
     error: float
     budget: float
     findings: tuple[Finding, ...]
+    regimes: Regimes = field(default_factory=Regimes)
+    cases: Cases = field(default_factory=Cases)
 
 
 class Examiner:
@@ -55,7 +71,12 @@ class Examiner:
         self.case = case
         self.comparisons = 0
         self.findings: list[Finding] = []
+        self.regimes = Regimes()
+        self.cases = Cases()
+        self._call: Call | None = None
         self._worst = (0.0, 0.0, 0.0)
+        # Whether results are held to a relative budget, where the claimed tier has an absolute one beside it.
+        self.relative = False
 
     @property
     def format(self) -> Format:
@@ -65,7 +86,8 @@ class Examiner:
     @property
     def tier(self) -> str:
         """The accuracy that the profile claims for the format."""
-        return self.target.profile.tiers[self.dtype]
+        claimed = self.target.profile.tiers[self.dtype]
+        return "standard" if self.relative and claimed in STANDARD else claimed
 
     def claims(self, capability: str) -> bool:
         """Whether the profile claims a capability."""
@@ -84,7 +106,10 @@ class Examiner:
     def outcome(self) -> Outcome:
         """Everything so far."""
         _, error, allowed = self._worst
-        return Outcome(self.comparisons, error, allowed, tuple(self.findings))
+        for finding in self.findings:
+            if not self.cases.has(finding.case):
+                self.cases.failed(finding.case, finding.signature)
+        return Outcome(self.comparisons, error, allowed, tuple(self.findings), self.regimes, self.cases)
 
     def array(self, numbers: Any, dtype: str | None = None) -> Array:
         """Numbers in the format under test."""
@@ -95,6 +120,19 @@ class Examiner:
         generator = np.random.default_rng([seed, 20170807])
         logits = self.array(generator.normal(0.0, spread, shape))
         return logits, self.array(generator.random(shape) < 0.3)
+
+    def possible(self, call: Call) -> bool:
+        """Whether the function can be given a call as it is."""
+        return feasible(call, self.target.profile) is call
+
+    def sample(self, shape: int | tuple[int, ...], seed: int, spread: float = 6.0, **options: Any) -> Call:
+        """An ordinary call of the function that the profile describes, with logits of a shape."""
+        return ordinary_call(self.target.profile, *self.random(shape, seed, spread), **options)
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether the function that the profile describes takes rows of classes."""
+        return self.target.profile.function in (ROWS, "loss_from_labels")
 
     def vectors(
         self,
@@ -128,7 +166,10 @@ class Examiner:
         select: Callable[[Group, Array], Any] | None,
         precision: str,
     ) -> None:
-        if group.encoding == "soft" and self.target.profile.conventions["soft_targets"] != "blended":
+        profile = self.target.profile
+        if group.encoding == "soft" and profile.conventions["soft_targets"] != "blended":
+            return
+        if stands_for_off(group.alpha, profile):
             return
         arrays = group.arrays
         chosen = np.ones(arrays.logits.shape, bool)
@@ -149,15 +190,21 @@ class Examiner:
             gamma=group.gamma,
             precision=precision,
         )
-        expected = arrays.expected[quantity]
-        exact = Exact(expected.numbers, expected.high, expected.low, expected.ulp_exponent, expected.scale_ulp_exponent)
+        asked = feasible(call, profile)
         got = self.run(quantity, call, ids[int(index[0])])
-        if got is not None:
-            call = replace(call, logits=arrays.logits[index], targets=arrays.targets[index])
-            self.accuracy(quantity, call, got[: index.size], exact[index], [ids[int(i)] for i in index])
+        if got is None:
+            return
+        asked = replace(asked, logits=arrays.logits[index], targets=arrays.targets[index])
+        if (asked.alpha, asked.gamma) == (group.alpha, group.gamma) and has_stored_results(profile, "loss", asked.alpha):
+            of = arrays.expected[quantity]
+            exact = Exact(of.numbers, of.high, of.low, of.ulp_exponent, of.scale_ulp_exponent)[index]
+        else:
+            exact = self.exact(asked)[quantity]
+        self.accuracy(quantity, asked, got[: index.size], exact, [ids[int(i)] for i in index])
 
     def run(self, quantity: str, call: Call, case: str) -> Array | None:
         """One quantity of a call, by its name or the parameter's; after an exception, which is a finding, None."""
+        self._call = call = feasible(call, self.target.profile)
         try:
             if quantity == "value":
                 result = self.target.value(call)
@@ -171,48 +218,58 @@ class Examiner:
             self.raised(quantity, call, case, error)
             return None
         if call.reduction == "none" and result.shape != call.shape_of(quantity):
-            self.fail(case, quantity, f"shape {call.shape_of(quantity)}", f"shape {result.shape}")
+            self.fail(case, quantity, f"shape {call.shape_of(quantity)}", f"shape {result.shape}", "shape")
             return None
         if call.reduction == "none" and result.dtype.name != call.logits.dtype.name:
-            self.fail(case, quantity, f"dtype {call.logits.dtype.name}", f"dtype {result.dtype.name}")
+            self.fail(case, quantity, f"dtype {call.logits.dtype.name}", f"dtype {result.dtype.name}", "dtype")
             return None
         return result
 
     def raised(self, quantity: str, call: Call, case: str, error: Exception) -> None:
         """Record an exception of the target."""
-        kind = "" if isinstance(error, NotNative) else f"{type(error).__name__}: "
+        native, fault = isinstance(error, NotNative), isinstance(error, TargetFault)
+        kind = "" if native or fault else f"{type(error).__name__}: "
         first_line = (str(error).strip().splitlines() or [""])[0][:300]
         self.comparisons += 1
-        self.findings.append(
+        self._found(
             Finding(
                 case,
                 quantity,
-                "a native array" if not kind else "a result",
+                "a native array" if native else "a result",
                 f"{kind}{first_line}",
                 {"call": signature(call)},
+                signature="dtype" if native else "fault" if fault else "raise",
             )
         )
 
+    def _found(self, finding: Finding, numbers: tuple[Any, Any] | None = None) -> None:
+        """Remember a failure, with the call that was made last; the way it failed is that of `numbers`, if given."""
+        way = finding.signature if numbers is None else signature_of(*numbers)
+        self.findings.append(replace(finding, signature=way, made_by=self._call))
+        self.cases.failed(finding.case, way)
+
     def compare(self, quantity: str, call: Call, case: str) -> None:
-        """Compare a call without reduction with the double-double reference."""
+        """Compare a call without reduction with what is exact."""
         got = self.run(quantity, call, case)
-        if got is None:
+        if got is not None:
+            self.agree(quantity, call, got, case)
+
+    def agree(self, quantity: str, call: Call, got: Array, case: str, exact: Exact | None = None) -> None:
+        """Compare a result of a call without reduction with what is exact; by the declared conventions if not given."""
+        call = feasible(call, self.target.profile)
+        exact = self.exact(call)[quantity] if exact is None else exact
+        if call.function == "loss":
+            self.accuracy(quantity, call, got.reshape(-1), flat(exact), [case] * call.logits.size)
             return
-        exact = self.exact(call)[quantity]
-        self.accuracy(quantity, call, got.reshape(-1), flat(exact), [case] * call.logits.size)
+        from focal_ref.conformance.family_comparison import measure
+
+        rows = call.logits.shape[:-1] if call.function == ROWS else call.logits.shape
+        if got.size:
+            measure(self, quantity, call, got, exact, [case] * int(np.prod(rows)))
 
     def exact(self, call: Call) -> dict[str, Exact]:
-        """The exact results of a call without reduction and weights, by the declared rule for soft targets."""
-        rule = self.target.profile.conventions["soft_targets"]
-        hard = bool(np.all((call.targets == 0) | (call.targets == 1)))
-        return exact_results(
-            call.logits,
-            call.targets,
-            alpha=call.alpha,
-            gamma=call.gamma,
-            format=self.format,
-            rule="blended" if hard else rule,
-        )
+        """The exact results of a call without reduction and weights, by the declared conventions."""
+        return expected(feasible(call, self.target.profile), self.target.profile, self.format)
 
     def accuracy(self, quantity: str, call: Call, got: Array, exact: Exact, ids: Sequence[str]) -> None:
         """Compare results with exact ones by the budget of the claimed tier."""
@@ -224,11 +281,20 @@ class Examiner:
             budget(tier, self.format, gamma, weighted=weighted, modulation=modulation(logits, targets, gamma)),
             got.shape,
         )
+        allowed = self.widened(allowed, quantity, call, exact)
 
         def inputs(index: int) -> dict[str, str]:
             return {"logit": shown(logits[index], self.dtype), "target": shown(targets[index], self.dtype)}
 
         self.judge(quantity, call, got, exact, ids, allowed, growth=np.minimum(gamma, HUGE), inputs=inputs)
+
+    def widened(self, allowed: Array, quantity: str, call: Call, exact: Exact) -> Array:
+        """Budgets with the absolute part that the claimed tier has, in ulp."""
+        tier = self.tier if call.precision == "exact" else "fast"
+        absolute = absolute_errors(call, self.target.profile, tier, quantity, self.format, allowed.size)
+        with np.errstate(over="ignore"):
+            # Infinite budgets would let NaN and infinity pass.
+            return np.asarray(np.minimum(allowed + np.ldexp(absolute, -exact.scale_ulp_exponent.reshape(-1)), 1e300))
 
     def judge(
         self,
@@ -241,6 +307,7 @@ class Examiner:
         *,
         growth: Array,
         inputs: Callable[[int], Mapping[str, str]],
+        entries: int = 1,
     ) -> None:
         """Compare results with exact ones by the errors that are allowed.
 
@@ -254,6 +321,8 @@ class Examiner:
             How many more terms of its size a result has, for those that are flushed one by one.
         inputs
             What is shown of an element.
+        entries
+            Results for each row.
         """
         flushed: Array = np.zeros(())
         if self.target.profile.conventions["subnormals"] == "flushed":
@@ -261,6 +330,8 @@ class Examiner:
             flushed = np.ones(()) if self.tier == "exact" and call.precision == "exact" else 1.0 + growth
         error = error_in_ulps(got, exact, flushed=flushed, format=self.format)
         self.comparisons += got.size
+        self.regimes.add(quantity, *positions_of(call, got.size, entries), error, allowed, ids)
+        self.cases.ran(ids)
         with np.errstate(all="ignore"):
             ratio = error / allowed
             worst = int(np.argmax(np.nan_to_num(ratio, nan=np.inf)))
@@ -269,7 +340,10 @@ class Examiner:
         bad = np.flatnonzero(~(error <= allowed))
         if bad.size == 0:
             return
-        self.findings.append(
+        ways = signatures_of(got[bad], exact.numbers[bad])
+        for identifier, way in dict.fromkeys(zip([ids[int(i)] for i in bad], ways, strict=True)):
+            self.cases.failed(identifier, way)
+        self._found(
             Finding(
                 ids[worst],
                 quantity,
@@ -281,7 +355,9 @@ class Examiner:
                 int(bad.size),
                 int(got.size),
                 [ids[int(i)] for i in bad if int(i) != worst][:MAXIMUM_LISTED],
-            )
+                element=worst,
+            ),
+            (got[worst], exact.numbers[worst]),
         )
 
     def measured(
@@ -299,21 +375,25 @@ class Examiner:
         self.comparisons += 1
         if not error / allowed < self._worst[0]:
             self._worst = (error / allowed, error, allowed)
+        self.cases.ran([case])
         if not error <= allowed:
             texts = shown(expected, dtype), shown(got, dtype)
-            self.findings.append(Finding(case, quantity, *texts, inputs or {}, error, allowed))
+            self._found(Finding(case, quantity, *texts, inputs or {}, error, allowed), (got, expected))
 
     def absorb(self, other: "Examiner") -> None:
         """Add what another examiner, of another dtype, came to."""
         self.comparisons += other.comparisons
         self.findings += other.findings
+        self.cases.merge(other.cases)
+        self.regimes.merge(other.regimes)
 
     def same_bits(
         self, case: str, quantity: str, got: Array, expected: Array, inputs: dict[str, Array] | None = None
     ) -> None:
         """Compare two arrays of one format bit by bit; any NaN equals any other."""
         if got.shape != expected.shape or got.dtype != expected.dtype:
-            self.fail(case, quantity, f"{expected.dtype.name} {expected.shape}", f"{got.dtype.name} {got.shape}")
+            way = "shape" if got.shape != expected.shape else "dtype"
+            self.fail(case, quantity, f"{expected.dtype.name} {expected.shape}", f"{got.dtype.name} {got.shape}", way)
             return
         dtype = expected.dtype.name
         format = FORMATS[dtype]
@@ -324,6 +404,7 @@ class Examiner:
             smallest = 2.0**format.minimum_exponent
             differs &= ~((np.abs(expected) < smallest) & (got == 0))
         self.comparisons += max(1, int(got.size))
+        self.cases.ran([case])
         bad = np.flatnonzero(differs)
         if bad.size == 0:
             return
@@ -332,7 +413,7 @@ class Examiner:
             name: shown(np.broadcast_to(array, got.shape).flat[first], array.dtype.name)
             for name, array in (inputs or {}).items()
         }
-        self.findings.append(
+        self._found(
             Finding(
                 case,
                 quantity,
@@ -341,33 +422,42 @@ class Examiner:
                 {"element": str(first), **named},
                 failed=int(bad.size),
                 compared=int(got.size),
-            )
+            ),
+            (got.flat[first], expected.flat[first]),
         )
 
-    def true(self, condition: Any, case: str, quantity: str, expected: str, got: Any) -> None:
-        """Require a condition; `expected` says it in words."""
+    def true(
+        self, condition: Any, case: str, quantity: str, expected: str, got: Any, signature: str | None = None
+    ) -> None:
+        """Require a condition; `expected` says it in words. The way it fails is that of `got` unless it is given."""
         self.comparisons += 1
+        self.cases.ran([case])
         if not condition:
-            self.findings.append(Finding(case, quantity, expected, str(got)))
+            wanted = np.nan if expected.startswith("nan") else 0.0
+            self._found(Finding(case, quantity, expected, str(got), signature=signature or signature_of(got, wanted)))
 
-    def fail(self, case: str, quantity: str, expected: str, got: str) -> None:
+    def fail(self, case: str, quantity: str, expected: str, got: str, signature: str = "other") -> None:
         """Record a failed comparison."""
-        self.true(False, case, quantity, expected, got)
+        self.true(False, case, quantity, expected, got, signature)
 
     def refuses(self, case: str, call: Call, names: str | None = None) -> None:
         """Require that a call raises, with a text that names the argument; a result is a finding."""
-        self.comparisons += 1
+        self._call = call
+        self.cases.ran([case])
         try:
             result = self.target.value(call)
-        except Exception as error:  # which type it is, is the implementation's own convention
-            if names is not None and names not in str(error):
-                self.findings.append(
-                    Finding(case, "error text", f"an error that names {names!r}", f"{type(error).__name__}: {error}")
-                )
+        except TargetFault as error:  # a crash is no refusal
+            self.raised("value", call, case, error)
             return
-        self.findings.append(
-            Finding(case, "value", "an error", f"a result of shape {result.shape}", {"call": signature(call)})
-        )
+        except Exception as error:  # which type it is, is the implementation's own convention
+            self.comparisons += 1
+            if names is not None and names not in str(error):
+                text = f"{type(error).__name__}: {error}"
+                self._found(Finding(case, "error text", f"an error that names {names!r}", text, signature="raise"))
+            return
+        self.comparisons += 1
+        accepted = f"a result of shape {result.shape}"
+        self._found(Finding(case, "value", "an error", accepted, {"call": signature(call)}, signature="accepted"))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from focal_ref.conformance.requirements import Requirement
 from focal_ref.conformance.targets import Call
 from focal_ref.conformance.targets.functions import parameter_names
 from focal_ref.conformance.vectors import vector_set_names
+
+REPRO = "focal-ref repro"
+"""What repeats a failure where the suite is installed."""
 
 MAXIMUM_LISTED = 3
 """Failed elements that are named beside the worst one."""
@@ -38,6 +41,10 @@ class Finding:
         Elements that failed, and elements that were compared.
     others
         Ids of other failed elements.
+    signature
+        The way in which the worst element failed, a key of `focal_ref.conformance.cases.SIGNATURES`.
+    made_by, element
+        The call and the position in it of the worst element, where there are; no part of the record.
     """
 
     case: str
@@ -50,10 +57,14 @@ class Finding:
     failed: int = 1
     compared: int = 1
     others: Sequence[str] = ()
+    signature: str = "other"
+    made_by: Call | None = field(default=None, compare=False, repr=False)
+    element: int | None = None
 
     def record(self) -> dict[str, Any]:
         """The finding as JSON data."""
-        record = asdict(self)
+        record = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("made_by", "element")}
+        record.update(inputs=dict(self.inputs), others=list(self.others))
         for name in ("error", "budget"):
             value = record[name]
             if isinstance(value, float) and not np.isfinite(value):
@@ -118,16 +129,25 @@ def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Findin
         more = len(others) - MAXIMUM_LISTED
         lines.append(_row("also", "; ".join(others[:MAXIMUM_LISTED]) + (f"; and {more} more" if more > 0 else "")))
     lines.append(_row("often", requirement.rationale))
-    lines.append(_row("repeat", f"{command} {_narrowing(requirement.id, dtype, worst)}"))
+    lines.append(_row("repeat", _repeating(command, requirement.id, dtype, worst)))
     return "\n".join(lines)
 
 
-def _narrowing(identifier: str, dtype: str, finding: Finding) -> str:
-    """Options that run one requirement and dtype, or one stored vector of it."""
-    stored = (*vector_set_names(), *function_names())
-    if finding.case.partition("/")[0] in stored and f"/{dtype}/" in finding.case:
-        return f"--case={shlex.quote(f'{identifier}/{dtype}/{finding.case}')}"
-    return f"-k {identifier}-{dtype}" if dtype else f"-k {identifier}"
+def is_loss_vector(case: str) -> bool:
+    """Whether a case looks like the id of a stored vector of a loss."""
+    return case.partition("/")[0] in (*vector_set_names(), *function_names())
+
+
+def _repeating(command: str, identifier: str, dtype: str, finding: Finding) -> str:
+    """The command that runs one requirement and dtype, or one stored vector of it."""
+    is_vector = is_loss_vector(finding.case) and f"/{dtype}/" in finding.case
+    case = f"{identifier}/{dtype}/{finding.case}"
+    if command.startswith(REPRO):
+        what = case if is_vector else f"{identifier}/{dtype}".rstrip("/")
+        return f"{REPRO} {shlex.quote(what)}{command.removeprefix(REPRO)}"
+    if is_vector:
+        return f"{command} --case={shlex.quote(case)}"
+    return f"{command} -k {identifier}-{dtype}" if dtype else f"{command} -k {identifier}"
 
 
 def _short(value: Any) -> str:

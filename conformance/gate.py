@@ -1,17 +1,20 @@
 """The verdict: what has to be run, what came of it, and when the gate is green."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
+from focal_ref.conformance.cases import Cases, packed, unpacked
 from focal_ref.conformance.checks import checks
 from focal_ref.conformance.examiner import Examiner, Outcome
-from focal_ref.conformance.findings import failure_text
+from focal_ref.conformance.findings import failure_text, is_loss_vector
 from focal_ref.conformance.profiles import KINDS, Profile
 from focal_ref.conformance.requirements import DETECTION, Requirement, requirements
 from focal_ref.conformance.targets import Target
 from focal_ref.conformance.targets.builtin import CAUGHT_BY, DTYPE, right_target, wrong_target
+from focal_ref.conformance.versioning import current, is_tentative, tentative_cases
+from focal_ref.conformance.waivers import Facts, Failure, WaiverFile, is_unexpected, problems, waived
 
 
 class ExitCode(IntEnum):
@@ -72,6 +75,12 @@ class Result:
         How long it took.
     waiver
         Reason of the waiver by which this failure is expected, or "".
+    failing
+        Cases by the way in which they failed, a key of `focal_ref.conformance.cases.SIGNATURES`.
+    passing
+        Of an item that failed, the cases that passed.
+    tentative
+        Whether a failure does not count yet: the requirement, or all that failed, is newer than the level of the run.
     """
 
     item: Item
@@ -84,6 +93,14 @@ class Result:
     regimes: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     seconds: float = 0.0
     waiver: str = ""
+    failing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    passing: Sequence[str] = ()
+    tentative: bool = False
+
+    @property
+    def is_red(self) -> bool:
+        """Whether it is a failure that nobody expects."""
+        return not (self.passed or self.waiver or self.tentative)
 
     def record(self) -> dict[str, Any]:
         """The result as JSON data; infinite and NaN errors as text."""
@@ -99,6 +116,11 @@ class Result:
             "regimes": list(self.regimes),
             "seconds": round(self.seconds, 3),
             "waiver": self.waiver,
+            "tentative": self.tentative,
+            "cases": {
+                "failing": {way: packed(cases) for way, cases in self.failing.items()},
+                "passing": packed(self.passing),
+            },
         }
 
     @classmethod
@@ -115,6 +137,9 @@ class Result:
             record["regimes"],
             record["seconds"],
             record["waiver"],
+            {way: unpacked(groups) for way, groups in record.get("cases", {}).get("failing", {}).items()},
+            unpacked(record.get("cases", {}).get("passing", {})),
+            record.get("tentative", False),
         )
 
 
@@ -148,11 +173,25 @@ def in_scope(requirement: Requirement, profile: Profile) -> bool:
     return areas is None or requirement.area in areas
 
 
-def run_item(item: Item, target: Target, command: str, case: str | None = None) -> Result:
-    """Run one item and say what came of it; `command` is what failure texts tell to repeat."""
+def run_item(item: Item, target: Target, command: str, case: str | None = None, level: str | None = None) -> Result:
+    """Run one item and say what came of it.
+
+    Parameters
+    ----------
+    item, target
+        What to run, and what to run it on.
+    command
+        What failure texts tell to repeat.
+    case
+        The one stored vector to run.
+    level
+        The release whose requirements and vectors count; the current one by default.
+    """
     if item.name == SELF_CHECK:
         return _self_check(item)
     requirement = requirements()[item.name]
+    level = level or current()
+    target.begin()
     outcome = examine(requirement, target, item.dtype, case)
     text = failure_text(requirement, item.dtype, outcome.findings, command) if outcome.findings else ""
     if not outcome.comparisons:
@@ -165,33 +204,114 @@ def run_item(item: Item, target: Target, command: str, case: str | None = None) 
         outcome.budget,
         text,
         [finding.record() for finding in outcome.findings],
+        outcome.regimes.record(),
+        failing=outcome.cases.failing if text else {},
+        passing=outcome.cases.passing if text else (),
+        tentative=is_tentative(requirement.since, level) or _only_tentative(outcome, level),
     )
 
 
 def examine(requirement: Requirement, target: Target, dtype: str, case: str | None = None) -> Outcome:
-    """Run the check of one requirement."""
-    examiner = Examiner(target, requirement, dtype or _only(requirement, target.profile), case)
+    """Run the check of one requirement, or what concerns one case of it."""
+    # Vectors of losses are chosen by the examiner; of other cases the check runs as a whole.
+    narrows = case is not None and is_loss_vector(case)
+    examiner = Examiner(target, requirement, dtype or _only(requirement, target.profile), case if narrows else None)
     checks()[requirement.id](examiner)
-    return examiner.outcome()
+    outcome = examiner.outcome()
+    return outcome if case is None or narrows else _of_case(outcome, case)
 
 
-def verdict(expected: Sequence[Item], results: Sequence[Result], case: str | None) -> tuple[ExitCode, str]:
-    """The exit code of a run that came to its end, and one line of reason."""
+def _of_case(outcome: Outcome, case: str) -> Outcome:
+    """What an outcome says of one case; nothing was compared if there is none of that name."""
+    cases = Cases()
+    for way, failing in outcome.cases.failing.items():
+        if case in failing:
+            cases.failed(case, way)
+    if case in outcome.cases.passing:
+        cases.ran([case])
+    findings = tuple(finding for finding in outcome.findings if finding.case == case)
+    known = bool(findings or cases.failing or cases.passing)
+    return Outcome(int(known), 0.0, 0.0, findings, cases=cases)
+
+
+def verdict(
+    expected: Sequence[Item],
+    results: Sequence[Result],
+    case: str | None,
+    waivers: WaiverFile | None = None,
+    facts: Facts | None = None,
+) -> tuple[ExitCode, str]:
+    """The exit code of a run that came to its end, and one line of reason.
+
+    Parameters
+    ----------
+    expected
+        Everything that has to be run.
+    results
+        What came of it; the waiver of an expected failure stands in its result.
+    case
+        The one stored vector that was run, if it was one.
+    waivers, facts
+        The expected failures, and what decides about their conditions.
+
+    Notes
+    -----
+    The first of these that holds: a self-check failed; something is not met that no waiver speaks of; nothing was run;
+    a waiver does not fit; something was left out.
+    """
     executed = {result.item for result in results}
-    failed = [result for result in results if not result.passed and result.item.name != SELF_CHECK]
+    left_out = [item for item in expected if item not in executed]
+    missing = f"{len(left_out)} of {len(expected)} items were skipped or filtered" if left_out else ""
     broken = [result for result in results if not result.passed and result.item.name == SELF_CHECK]
     if broken:
         return ExitCode.SELF_CHECK, f"self-check failed: {broken[0].text}"
+    wrong: list[str] = []
+    failed = [result for result in results if result.is_red]
+    if waivers is not None and facts is not None and case is None:
+        pairs = [(item.name, item.dtype) for item in expected]
+        run = [_failure(result) for result in results]
+        wrong = problems(waivers, pairs, run, facts)
+        # What a misfitting waiver speaks of is that waiver's problem.
+        failed = [result for result in failed if not wrong or is_unexpected(_failure(result), waivers, facts)]
+    more = f"; {missing}" if missing else ""
+    more += f"; {_counted(wrong, 'waiver problem')}" if wrong else ""
     if failed:
-        count = len({result.item.name for result in failed})
-        return ExitCode.NOT_CONFORMANT, f"not conformant: {count} requirement{'s' * (count != 1)} not met"
+        count = _counted({result.item.name for result in failed}, "requirement")
+        return ExitCode.NOT_CONFORMANT, f"not conformant: {count} not met{more}"
     if not executed:
         return ExitCode.NOTHING, "nothing was run"
-    left_out = [item for item in expected if item not in executed]
+    if wrong:
+        others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        return ExitCode.WAIVERS, f"{wrong[0]}{others}"
     if left_out or case is not None:
-        what = f"{len(left_out)} of {len(expected)} items were skipped or filtered" if left_out else f"only case {case}"
-        return ExitCode.INCOMPLETE, f"incomplete: {what}"
-    return ExitCode.CONFORMANT, f"conformant: {len(expected)} items passed"
+        return ExitCode.INCOMPLETE, f"incomplete: {missing or f'only case {case}'}"
+    expectedly = {result.item.name for result in results if not result.passed and result.waiver}
+    tentative = {result.item.name for result in results if not result.passed and not result.waiver and result.tentative}
+    remark = f"; {_counted(tentative, 'tentative requirement')} not met" if tentative else ""
+    if expectedly:
+        count = _counted(expectedly, "waived requirement")
+        return ExitCode.CONFORMANT, f"no unexpected failure: {count}, not conformant{remark}"
+    return ExitCode.CONFORMANT, f"conformant: {sum(result.passed for result in results)} items passed{remark}"
+
+
+def expect(result: Result, waivers: WaiverFile, facts: Facts) -> Result:
+    """The result with the reason why its failure is expected, if it is."""
+    reason = "" if result.passed or result.item.name == SELF_CHECK else waived(_failure(result), waivers, facts)
+    return replace(result, waiver=reason)
+
+
+def _failure(result: Result) -> Failure:
+    return Failure(result.item.name, result.item.dtype, result.failing, result.passing)
+
+
+def _only_tentative(outcome: Outcome, level: str) -> bool:
+    """Whether there are failures, and all of them are vectors that do not count yet."""
+    failing = {case for cases in outcome.cases.failing.values() for case in cases}
+    return bool(failing) and tentative_cases(failing, level) == failing
+
+
+def _counted(things: Collection[Any], name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
 
 
 def _self_check(item: Item) -> Result:

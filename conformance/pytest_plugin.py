@@ -4,23 +4,34 @@ Loaded with ``-p focal_ref.conformance.pytest_plugin`` and never registered for 
 """
 
 import shlex
+import signal
+import threading
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from focal_ref.conformance.gate import ExitCode, Item, Result, items_of, run_item, verdict
+from focal_ref.conformance.findings import REPRO
+from focal_ref.conformance.gate import ExitCode, Item, Result, expect, items_of, run_item, verdict
 from focal_ref.conformance.profiles import ProfileError
 from focal_ref.conformance.reports import write
 from focal_ref.conformance.reports.record import Run
 from focal_ref.conformance.reports.table import summary
 from focal_ref.conformance.targets import Target, UsageError
-from focal_ref.conformance.targets.python import backend_names, backend_target, function_target
+from focal_ref.conformance.targets.chosen import TARGET_OPTIONS, chosen_target, described
+from focal_ref.conformance.targets.python import backend_names
+from focal_ref.conformance.vectors import VectorError
+from focal_ref.conformance.versioning import LevelError, check_data, level_named
+from focal_ref.conformance.waivers import Facts, WaiverError, load_waivers
 
 RESULT = "focal_ref.result"
+LEFT = "focal_ref.left"
+STANDALONE = "standalone.ini"
+GATE = "focal-ref-gate"
 
 
 class Session:
@@ -31,34 +42,47 @@ class Session:
         self.case: str | None = option("--case")
         self.folder = Path(option("--report-dir"))
         self.results: dict[Item, Result] = {}
-        self.target: Target | None = None
-        self.description: dict[str, str] = {}
+        self.broken: list[str] = []
+        self.left: list[str] = []
         self.run: Run | None = None
-        backend, target, profile, device = (option(f"--{name}") for name in ("backend", "target", "profile", "device"))
-        if backend is not None and (target is not None or profile is not None):
-            raise UsageError("--backend runs this project's own code; give --target and --profile instead of it")
-        if backend is not None:
-            self.target = backend_target(backend, device)
-        elif target is not None or profile is not None:
-            self.target = function_target(target, profile, device)
+        arguments = {name: option(f"--{name}") for name in TARGET_OPTIONS}
+        self.target: Target | None = chosen_target(**{key.replace("-", "_"): text for key, text in arguments.items()})
+        self.description: dict[str, str] = {}
+        self.level = level_named(option("--level"))
+        path = option("--waivers")
+        self.waivers = None if path is None else load_waivers(path)
+        self.facts: Facts | None = None
         if self.target is not None:
-            self.description = dict(self.target.describe())
-        arguments = [("--backend", backend), ("--target", target), ("--profile", profile), ("--device", device)]
-        self.options = " ".join(f"{name}={shlex.quote(value)}" for name, value in arguments if value is not None)
+            check_data()
+            self.description = described(self.target)
+            self.facts = Facts.of(self.description, date.today())
+        names = [] if self.target is None else list(dict.fromkeys((self.target.name, self.target.profile.name)))
+        if self.waivers is not None and names and self.waivers.target not in names:
+            known = " or ".join(names)
+            raise UsageError(f"--waivers: {path}: target: got {self.waivers.target!r}; that of this run is {known}")
+        given = " ".join(f"--{name}={shlex.quote(str(text))}" for name, text in arguments.items() if text is not None)
+        # The configuration tells which of the two commands was given.
+        is_installed = config.inipath is not None and config.inipath.name == STANDALONE
+        self.command = f"focal-ref conform {given}" if is_installed else f"pytest conformance {given}"
+        self.repeat = f"{REPRO} {given}" if is_installed else self.command
         self.expected = () if self.target is None else items_of(self.target.profile)
         if self.case is not None:
             self.expected = tuple(item for item in self.expected if self.case.startswith(f"{item.name}/{item.dtype}/"))
             if self.target is not None and not self.expected:
                 raise UsageError(f"--case: got {self.case!r}; it is REQUIREMENT/DTYPE/VECTOR, as in failure texts")
 
-    @property
-    def command(self) -> str:
-        """The command of this run."""
-        return f"pytest conformance {self.options}"
-
     def vector(self, item: Item) -> str | None:
         """The stored vector to which ``--case`` narrows an item."""
         return None if self.case is None else self.case.removeprefix(f"{item.name}/{item.dtype}/")
+
+    def result(self, item: Item) -> Result:
+        """Run one item."""
+        assert self.target is not None
+        start = time.perf_counter()
+        result = run_item(item, self.target, self.repeat, self.vector(item), self.level)
+        if self.waivers is not None and self.facts is not None:
+            result = expect(result, self.waivers, self.facts)
+        return replace(result, seconds=time.perf_counter() - start)
 
 
 SESSION = pytest.StashKey[Session]()
@@ -70,15 +94,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--device", metavar="DEVICE", help="where the arrays lie: cpu, cuda, cuda:1")
     group.addoption("--target", metavar="MODULE:FUNCTION", help="any Python function; needs --profile")
     group.addoption("--profile", metavar="NAME|FILE", help="how to call the function, and what it claims")
+    group.addoption("--target-cmd", metavar="COMMAND", help="a program that speaks the protocol, docs/protocol.md")
+    group.addoption("--time-limit", metavar="SECONDS", type=float, help="for one answer of the program")
+    group.addoption("--waivers", metavar="FILE", help="expected failures, docs/gate.md")
+    group.addoption("--level", metavar="RELEASE", help="count what that release required, docs/versioning.md")
     group.addoption("--case", metavar="ID", help="one stored vector: REQUIREMENT/DTYPE/VECTOR")
     group.addoption("--report-dir", metavar="DIR", default="build/conformance", help="where the report is written")
 
 
+TERMINATED = pytest.StashKey[Any]()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    if not is_worker and threading.current_thread() is threading.main_thread():
+        # A run that is told to end ends as one that is interrupted: with its exit code, its processes, the old report.
+        config.stash[TERMINATED] = signal.signal(signal.SIGTERM, _interrupted)
     try:
         config.stash[SESSION] = Session(config)
-    except (UsageError, ProfileError) as error:
+    except (UsageError, ProfileError, WaiverError, LevelError) as error:
         raise pytest.UsageError(" ".join(str(error).split())) from error
+    except VectorError as error:
+        pytest.exit(f"self-check failed: {error} (exit code {int(ExitCode.SELF_CHECK)})", int(ExitCode.SELF_CHECK))
+    if config.stash[SESSION].target is not None and getattr(config.option, "dist", "no") == "load":
+        # Each worker starts with a piece of the items in their order, and takes from the others when it is done.
+        config.option.dist = "worksteal"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    previous = config.stash.get(TERMINATED, None)
+    if previous is not None:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupted(number: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -93,18 +144,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(
             f"name what to test: --backend={'|'.join(backend_names())}, or --target=MODULE:FUNCTION --profile=NAME"
         )
+    if asked and hasattr(config, "workerinput"):
+        # What is compiled is compiled for a format: its items stand together, so that few workers have to.
+        order = {dtype: position for position, dtype in enumerate(("", "float64", "float32", "float16", "bfloat16"))}
+        items.sort(key=lambda item: order.get(_dtype_of(item), 0))
+
+
+def _dtype_of(item: pytest.Item) -> str:
+    return str(item.callspec.params["conformance_item"].dtype) if hasattr(item, "callspec") else ""
 
 
 @pytest.fixture
 def run_conformance(conformance_item: Item, request: pytest.FixtureRequest) -> Result:
     """Run one item and hand its result to the gate, through the report so that workers can send it."""
-    session = request.config.stash[SESSION]
-    assert session.target is not None
-    start = time.perf_counter()
-    result = run_item(conformance_item, session.target, session.command, session.vector(conformance_item))
-    seconds = time.perf_counter() - start
-    record = replace(result, seconds=seconds).record()
-    request.node.user_properties.append((RESULT, record))
+    result = request.config.stash[SESSION].result(conformance_item)
+    request.node.user_properties.append((RESULT, result.record()))
     return result
 
 
@@ -113,43 +167,88 @@ class Gate:
 
     def __init__(self, config: pytest.Config) -> None:
         self.session = config.stash[SESSION]
+        self.is_interrupted = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        found = [record for name, record in report.user_properties if name == RESULT]
+        if report.failed and not found:
+            # A check that raised, or a worker that died.
+            self.session.broken.append(report.nodeid)
         if report.when != "call":
             return
-        for name, record in report.user_properties:
-            if name == RESULT:
-                result = Result.from_record(record)  # type: ignore[arg-type]
+        for record in found:
+            result = Result.from_record(record)  # type: ignore[arg-type]
+            known = self.session.results.get(result.item)
+            # Run again until it passes it is a failure all the same.
+            if known is None or known.passed:
                 self.session.results[result.item] = result
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        # pytest stops itself by a kind of KeyboardInterrupt as well, such as with --maxfail on several workers.
+        # Neither that nor pytest.exit, with a return code of its own, is an interruption.
+        self.is_interrupted = issubclass(excinfo.type, KeyboardInterrupt) and not issubclass(
+            excinfo.type, pytest.Session.Interrupted
+        )
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: Any) -> None:
+        self.session.left += getattr(node, "workeroutput", {}).get(LEFT, [])
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        # Interruptions and internal errors keep pytest's own codes, which are the gate's too.
-        if self.session.target is None or exitstatus not in (0, 1, 5):
+        run = self.session
+        if run.target is None or self.is_interrupted or exitstatus not in (0, 1, 2, 5):
             return
-        results = list(self.session.results.values())
-        code, reason = verdict(self.session.expected, results, self.session.case)
-        if exitstatus == 1 and code in (ExitCode.CONFORMANT, ExitCode.INCOMPLETE):
-            code, reason = ExitCode.INTERNAL, "a check broke down; see the traceback"
-        self.session.run = Run(self.session.description, self.session.target.profile, results, code, reason)
+        results = list(run.results.values())
+        code, reason = verdict(run.expected, results, run.case, run.waivers, run.facts)
+        broken = f"a check broke down, see its traceback: {', '.join(run.broken[:3])}" if run.broken else ""
+        if broken and code in (ExitCode.NOT_CONFORMANT, ExitCode.SELF_CHECK):
+            reason += f"; {broken}"
+        elif broken:
+            code, reason = ExitCode.INTERNAL, broken
+        elif exitstatus in (1, 2) and code in (ExitCode.CONFORMANT, ExitCode.NOTHING):
+            code, reason = ExitCode.INTERNAL, "pytest failed outside of the suite; see above"
+        run.run = Run(run.description, run.target.profile, results, code, reason, run.level, run.command, run.expected)
         session.exitstatus = code
-        write(self.session.run, self.session.folder)
+        # A run of nothing is none, and the report of the one before stays.
+        if results:
+            write(run.run, run.folder)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         run = self.session.run
         if run is None:
+            if self.is_interrupted and self.session.target is not None:
+                terminalreporter.line(
+                    f"verdict: interrupted; no report was written (exit code {int(ExitCode.INTERRUPTED)})"
+                )
             return
         terminalreporter.section("conformance")
-        for line in summary(run, max(100, terminalreporter._tw.fullwidth)):
+        for line in summary(run, max(100, terminalreporter._tw.fullwidth)) if run.results else ():
             terminalreporter.line(line)
-        terminalreporter.line(f"report: {self.session.folder}")
+        for line in self.session.left:
+            terminalreporter.line(line)
+        terminalreporter.line(f"report: {self.session.folder}" if run.results else "report: none")
         terminalreporter.line(f"verdict: {run.reason} (exit code {int(run.exit_code)})")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):
-        session.config.pluginmanager.register(Gate(session.config), "focal-ref-gate")
+    if hasattr(session.config, "workerinput"):
+        return
+    if session.config.pluginmanager.register(Gate(session.config), GATE) is None:
+        raise pytest.UsageError(f"-p no:{GATE}: without its gate a run has no verdict")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    run = session.config.stash.get(SESSION, None)
+    if run is None or run.target is None:
+        return
+    left = run.target.close()
+    if left and hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[LEFT] = [left]
+    elif left:
+        run.left.append(left)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,6 +19,7 @@ AREAS = {
     "SHP": "shapes, dtypes, strides, arguments",
     "XFM": "transforms: vmap, compile, autocast, forward mode",
     "DET": "determinism",
+    "DECL": "declarations",
     "IOU": "overlap of boxes",
     "ANC": "anchors",
     "MAT": "matching of anchors and ground truths",

@@ -7,7 +7,19 @@ USAGE = 4
 INTERRUPTED = 2
 """As `focal_ref.conformance.gate.ExitCode`, where the gate cannot be imported."""
 
-COMMANDS = ("conform", "backends", "explain")
+COMMANDS = (
+    "conform",
+    "smoke",
+    "repro",
+    "explain",
+    "report",
+    "matrix",
+    "diff",
+    "expect",
+    "vectors",
+    "init-profile",
+    "backends",
+)
 """In the order of the help: first what most people need. Each is a module beside this one with a `command`."""
 
 

@@ -114,15 +114,20 @@ class Mapped:
         return _reshaped(result, shape)
 
     def _one_by_one(self, logits: Native, targets: Native, keywords: dict[str, Any]) -> Native:
-        """The loss of each element from a function that gives their sum."""
-        flat, others = logits.reshape((-1,)), targets.reshape((-1,))
-        size = flat.shape[0]
-        if not size:
-            return logits
-        rank = max(1, self.signature.minimum_rank)
-        pieces = ((flat[i : i + 1], others[i : i + 1]) for i in range(size))
-        results = [self._called(self._laid_out(x, rank), self._laid_out(t, rank), keywords) for x, t in pieces]
-        return self.library.stacked([result.reshape(()) for result in results]).reshape(tuple(logits.shape))
+        """The loss of each element, or of each row, from a function that gives one number."""
+        shape = tuple(logits.shape[:-1] if self.rows else logits.shape)
+        width = tuple(logits.shape[-1:]) if self.rows else ()
+        dense = len(targets.shape) == len(logits.shape)
+        flat, others = logits.reshape((-1, *width)), targets.reshape((-1, *width) if dense else (-1,))
+        if not flat.shape[0]:
+            return logits.sum(-1) if self.rows else logits
+        rank = max(1 + len(width), self.signature.minimum_rank)
+        results = []
+        for i in range(flat.shape[0]):
+            t = others[i : i + 1]
+            own = self._laid_out(t, rank) if dense else self._padded(t, rank - 1)
+            results.append(self._called(self._laid_out(flat[i : i + 1], rank), own, keywords).reshape(()))
+        return self.library.stacked(results).reshape(shape)
 
 
 def _reshaped(result: Native, shape: tuple[int, ...]) -> Native:

@@ -21,7 +21,8 @@ def test_conform_runs_the_suite_and_writes_the_report_where_it_is_called(tmp_pat
     code, output = run(tmp_path, "pass", "conform", "--backend=numpy", f"--case={VECTOR}")
     assert code == ExitCode.INCOMPLETE, output
     assert "incomplete: only case" in output
-    assert sorted(path.name for path in (tmp_path / "focal-ref-report").iterdir()) == ["numpy.jsonl", "numpy.md"]
+    written = sorted(path.name for path in (tmp_path / "focal-ref-report").iterdir())
+    assert written == ["numpy.badge.json", "numpy.html", "numpy.jsonl", "numpy.junit.xml", "numpy.md"]
 
 
 def test_an_unavailable_backend_is_exit_code_4(tmp_path):

@@ -111,7 +111,9 @@ def passes_without_fault(identifier):
 
 def test_every_requirement_beside_those_of_the_focal_loss_has_a_fault():
     needed = {name for name, requirement in requirements().items() if BY_FUNCTION & set(requirement.needs)}
-    assert needed | {"FL-RED-009", "FL-SHP-009", "FL-XFM-005"} == {*FAULTS, *TRANSFORMS}
+    others = {"FL-RED-007", "FL-RED-008", "FL-RED-009", "FL-SHP-009", "FL-XFM-005"}
+    # Of a softmax whose alpha is one number, which this project's own is not: tests/conventions.
+    assert (needed | others) - {"FL-SMX-015"} == {*FAULTS, *TRANSFORMS}
 
 
 @pytest.mark.parametrize("identifier", FAULTS)
