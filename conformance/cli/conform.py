@@ -27,7 +27,7 @@ SETTINGS = {"PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": "", "PYTEST_DISABLE_PLUGIN_A
 @click.option("-n", "workers", metavar="WORKERS", help="Processes, such as 2 or auto; needs pytest-xdist.")
 @click.option("--report-dir", metavar="DIR", default="focal-ref-report", show_default=True, help="For the report.")
 def command(select: str | None, workers: str | None, **options: Any) -> None:
-    r"""Run the suite; the exit code is the verdict.
+    """Run the suite; the exit code is the verdict.
 
     \b
     0 conformant; or no failure but waived ones  5 nothing was run

@@ -23,7 +23,7 @@ WORSE = 1
 )
 @click.option("--format", "form", type=click.Choice(["terminal", "json"]), default="terminal", show_default=True)
 def command(first: Path, second: Path, factor: float, form: str) -> int:
-    r"""Compare the records of two runs: outcomes, errors, versions, claims, vectors.
+    """Compare the records of two runs: outcomes, errors, versions, claims, vectors.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ from focal_ref.conformance.waivers import Facts, Failure, WaiverError, load_waiv
 @click.argument("waivers", type=click.Path(path_type=Path), metavar="WAIVERS.toml")
 @click.option("--narrow", is_flag=True, help="Rewrite the file; without it, only say what would change.")
 def command(record: Path, waivers: Path, narrow: bool) -> None:
-    r"""Shrink a waiver file to exactly what fails.
+    """Shrink a waiver file to exactly what fails.
 
     Waivers of what passes now are dropped, formats and vectors that pass are taken out. Nothing is ever added: a new
     failure needs a person who writes down why. Comments stay. Without --narrow the exit code is 7 if anything would

@@ -8,7 +8,7 @@ from focal_ref.conformance.requirements import AREAS, requirements
 @click.command("explain")
 @click.argument("requirement")
 def command(requirement: str) -> None:
-    r"""Say what a requirement asks for, why, and where it comes from.
+    """Say what a requirement asks for, why, and where it comes from.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ NOT_DESCRIBED = 1
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 def command(function: str, library: str | None, output: Path | None, force: bool) -> int:
-    r"""Find out the conventions of FUNCTION by calling it, and write them as a profile.
+    """Find out the conventions of FUNCTION by calling it, and write them as a profile.
 
     FUNCTION is package.module:function, or a class that is constructed with the hyper-parameters. It is called with a
     few logits and targets in every way that its signature allows, until known formulas explain all the numbers.

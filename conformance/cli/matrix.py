@@ -18,7 +18,7 @@ RENDERERS = {"markdown": matrix_markdown, "html": matrix_html}
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), default="markdown", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write; by default the terminal.")
 def command(records: tuple[Path, ...], form: str, output: Path | None) -> None:
-    r"""Put the records of several runs side by side: a row a requirement, a column an implementation.
+    """Put the records of several runs side by side: a row a requirement, a column an implementation.
 
     Cells link to the requirement on the HTML page of the run, where that page stands beside the record.
 

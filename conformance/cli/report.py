@@ -29,7 +29,7 @@ from focal_ref.conformance.reports.table import terminal
     help="The file to write, replaced whole; for all, the folder. By default the terminal, and the record's folder.",
 )
 def command(record: Path, form: str, output: Path | None) -> None:
-    r"""Make a report from the record of a run; needs nothing but the record.
+    """Make a report from the record of a run; needs nothing but the record.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ from focal_ref.conformance.targets import Target
 @click.argument("identifier", metavar="ID")
 @target_options
 def command(identifier: str, **options: Any) -> None:
-    r"""Run one requirement or one stored vector again, and show the failure with code that reproduces it.
+    """Run one requirement or one stored vector again, and show the failure with code that reproduces it.
 
     ID is what failure texts print: REQUIREMENT, REQUIREMENT/DTYPE or REQUIREMENT/DTYPE/VECTOR. Exit code 1 if it
     fails, 0 if it passes; for a verdict on the whole run conform.

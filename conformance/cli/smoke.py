@@ -16,7 +16,7 @@ from focal_ref.conformance.versioning import check_data
 @click.command("smoke")
 @target_options
 def command(**options: Any) -> None:
-    r"""Run a dozen vectors, value and gradient, in a few seconds.
+    """Run a dozen vectors, value and gradient, in a few seconds.
 
     First the harness proves itself: a right implementation passes the same vectors, and wrong ones fail. Exit codes
     are those of conform; 0 says that the smoke test passes, not that the target is conformant.

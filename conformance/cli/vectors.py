@@ -18,7 +18,7 @@ def command() -> None:
     Examples:
       focal-ref vectors export -o focal-ref-vectors.zip
       focal-ref vectors verify focal-ref-vectors.zip
-    """  # noqa: D301
+    """
 
 
 @command.command("export")
@@ -34,7 +34,7 @@ def export(output: Path, sets: tuple[str, ...]) -> None:
       focal-ref vectors export -o vectors
       focal-ref vectors export -o vectors.zip
       focal-ref vectors export -o vectors --sets focal --sets family/softmax_loss
-    """  # noqa: D301
+    """
     try:
         made = contents(sets)
         archive.write(made, output)
@@ -53,7 +53,7 @@ def verify(bundle: Path) -> int:
     \b
     Example:
       focal-ref vectors verify vectors.zip
-    """  # noqa: D301
+    """
     return _reported(f"{bundle}: whole", lambda: list(archive.complaints(bundle)), "verify")
 
 
@@ -67,7 +67,7 @@ def lint_command(regenerate: bool) -> int:
     \b
     Example:
       focal-ref vectors lint
-    """  # noqa: D301
+    """
     return _reported(
         f"{len(set_names())} sets: nothing found", lambda: list(lint.complaints(regenerate=regenerate)), "lint"
     )
@@ -80,7 +80,7 @@ def list_command() -> None:
     \b
     Example:
       focal-ref vectors list
-    """  # noqa: D301
+    """
     for name in set_names():
         try:
             entry = describe(name)

@@ -24,11 +24,8 @@ from focal_ref.conformance.conventions.formulas import (
 )
 from focal_ref.conformance.conventions.scope import function_of
 from focal_ref.conformance.family.balls import Probability, Undecided, probability, sigmoid
-from focal_ref.conformance.family.certify import _exact as exact_from_ulps
-from focal_ref.conformance.family.certify import _in_ulps as ball_in_ulps
-from focal_ref.conformance.family.enclosures import ACCURATE_BITS, LAST_PRECISION
-from focal_ref.conformance.family.enclosures import _is_accurate as is_accurate
-from focal_ref.conformance.family.enclosures import _limits as limits
+from focal_ref.conformance.family.certify import ball_in_ulps, exact_from_ulps
+from focal_ref.conformance.family.enclosures import ACCURATE_BITS, LAST_PRECISION, is_accurate, limits
 from focal_ref.conformance.family.functions import FUNCTIONS, IGNORE
 from focal_ref.conformance.family.scales import scales
 from focal_ref.conformance.family.softmax_balls import Row

@@ -107,16 +107,16 @@ def bulk(
         balls = enclosures(function, quantities, element, numbers, ACCURATE_BITS)
         yardsticks = scales(function, quantities, element, numbers)
         for name in quantities:
-            measured = [_in_ulps(ball, format) for ball in flattened(balls[name])]
+            measured = [ball_in_ulps(ball, format) for ball in flattened(balls[name])]
             scale = yardsticks[name]
             units = [ulps[2] for ulps in measured]
             if scale is not None:
                 # Rounding may leave the scale of a single term just below the term.
-                larger = [_in_ulps(one, format)[2] for one in flattened(scale)]
+                larger = [ball_in_ulps(one, format)[2] for one in flattened(scale)]
                 units = [max(pair) for pair in zip(units, larger, strict=True)]
             rows[name].append([(*ulps, unit) for ulps, unit in zip(measured, units, strict=True)])
     classes = (inputs[0].shape[-1],) if function == "softmax_loss" else ()
-    return {name: _exact(rows[name], (*shape, *_entries(function, name, classes)), format) for name in quantities}
+    return {name: exact_from_ulps(rows[name], (*shape, *_entries(function, name, classes)), format) for name in quantities}
 
 
 def _entries(function: str, name: str, classes: tuple[int, ...]) -> tuple[int, ...]:
@@ -152,7 +152,7 @@ def _elements(
     return shape, generate()
 
 
-def _exact(rows: list[list[tuple[float, float, int, int]]], shape: tuple[int, ...], format: Format) -> Exact:
+def exact_from_ulps(rows: list[list[tuple[float, float, int, int]]], shape: tuple[int, ...], format: Format) -> Exact:
     flat = [entry for row in rows for entry in row]
     high, low = (np.array([entry[i] for entry in flat], dtype=np.float64).reshape(shape) for i in (0, 1))
     exponent, scale = (np.array([entry[i] for entry in flat], dtype=np.int64).reshape(shape) for i in (2, 3))
@@ -184,7 +184,7 @@ def _round_end(end: Ball, format: Format) -> int:
     return round_to_format(mantissa * (Fraction(2) ** exponent), format)
 
 
-def _in_ulps(ball: Any, format: Format) -> tuple[float, float, int]:
+def ball_in_ulps(ball: Any, format: Format) -> tuple[float, float, int]:
     """The middle of a ball over its ulp as a sum of two floats, and the ulp's exponent."""
     if isinstance(ball, float):
         return ball, 0.0, 0 if ball else format.minimum_ulp_exponent

@@ -77,8 +77,8 @@ def enclosures(
             except Undecided:
                 balls = {}
             for name, ball in balls.items():
-                if all(_is_accurate(number, accurate) for number in flattened(ball)):
-                    found[name] = _limits(ball) if edge else ball
+                if all(is_accurate(number, accurate) for number in flattened(ball)):
+                    found[name] = limits(ball) if edge else ball
                     left.remove(name)
             precision *= 2
     finally:
@@ -232,16 +232,16 @@ def flattened(numbers: Any) -> list[Any]:
     return [numbers]
 
 
-def _is_accurate(ball: Ball, accurate: int) -> bool:
+def is_accurate(ball: Ball, accurate: int) -> bool:
     if isinstance(ball, float):
         return True
     return bool(ball.is_finite() and (ball.rel_accuracy_bits() >= accurate or abs(ball) < _ZERO))
 
 
-def _limits(ball: Any) -> Any:
+def limits(ball: Any) -> Any:
     """Limits, from quantities at the stand-ins for infinite logits and for the probabilities 0 and 1."""
     if isinstance(ball, list):
-        return [_limits(number) for number in ball]
+        return [limits(number) for number in ball]
     if isinstance(ball, float):
         return ball
     if abs(ball) < _NOTHING:

@@ -156,7 +156,7 @@ def check_loss(
         raise table.error("function", "not declared; it is package.module:function")
     rows = function == "softmax_loss"
     returns = signature.returns or ("rows" if rows else "elements")
-    allowed = ("rows", "classes") if rows else ("elements", "flat", "sum")
+    allowed = ("rows", "classes", "sum") if rows else ("elements", "flat", "sum")
     if returns not in allowed:
         raise table.error("returns", f"got {returns!r}; allowed are {listed(allowed)}, for what is a {function}")
     if rows and not signature.takes_labels and signature.targets != "same":
@@ -182,8 +182,9 @@ def _check_parameters(table: Table, signature: Signature, function: str, convent
     if (conventions["alpha_off"] == "flag") != flags or bool(signature.alpha_off) != bool(signature.alpha_on):
         raise table.error("alpha_off", "alpha_off and alpha_on are given exactly if conventions.alpha_off is 'flag'")
     if not signature.reduction and (conventions["mean"], conventions["sum"]) != ("unsupported", "unsupported"):
-        sums = signature.returns == "sum" and conventions["mean"] == "unsupported"
-        if not sums:
+        # One number has one meaning: a sum or a mean.
+        alone = signature.returns == "sum" and "unsupported" in (conventions["mean"], conventions["sum"])
+        if not alone:
             raise table.error("reduction", "not named; conventions.mean and conventions.sum are then 'unsupported'")
 
 
