@@ -14,7 +14,7 @@ export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
-.PHONY: conformance test test-only lint backends accuracy bench vectors browser gpu clean help
+.PHONY: conformance test test-only lint backends accuracy bench vectors mutants browser gpu clean help
 
 help:
 	@echo "make conformance [BACKEND=numpy]  set up, run the suite on one backend, write the report"
@@ -22,6 +22,7 @@ help:
 	@echo "make accuracy                     measure the error of 10^8 float32 margins a gamma and of all 16-bit logits, every loss"
 	@echo "make bench                        time matching beside torchvision, interleaved"
 	@echo "make vectors                      generate the test vectors anew and compare them with the committed ones"
+	@echo "make mutants                      wrong implementations against every requirement, right ones against false alarms"
 	@echo "make browser                      the HTML report in a headless Chromium"
 	@echo "make gpu                          the suite on every CUDA backend of this machine"
 
@@ -61,6 +62,11 @@ vectors: $(VENV)/.conformance
 	$(BIN)/python -m focal_ref.conformance.detection.generate --check
 	$(BIN)/python -m focal_ref.conformance.bundle.exhaustive --check
 	$(BIN)/focal-ref vectors lint
+
+# Every mutant against all requirements, and every variant: about ten minutes.
+mutants: $(VENV)/.conformance
+	$(BIN)/python -m focal_ref.conformance.kill_matrix --check
+	$(BIN)/python -m focal_ref.conformance.variants
 
 # Needs Chromium and its driver, which no Python package brings; fails where they are missing.
 browser: $(VENV)/.test

@@ -19,6 +19,9 @@ class TorchLibrary(Library):
         leaf = logits.detach().clone().requires_grad_()
         result = self.called(function, leaf, targets, keywords)
         seed = torch.ones_like(result) if upstream is None else self.native(upstream).to(result.dtype)
+        if upstream is not None:
+            # The same graph twice: what the first walk leaves behind must not change the second.
+            torch.autograd.grad(result, leaf, seed, retain_graph=True)
         (gradient,) = torch.autograd.grad(result, leaf, seed)
         return result.detach(), gradient
 

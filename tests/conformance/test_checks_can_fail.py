@@ -46,39 +46,3 @@ def test_a_constant_fails(requirement, number):
 def test_shapes_that_do_not_fit_are_found():
     result = run_item(Item("FL-SHP-002"), constant_target(0.0), "pytest conformance")
     assert not result.passed
-
-
-def test_a_target_that_writes_to_its_input_is_found():
-    def both(logits, targets, *, alpha, gamma):
-        logits *= 2
-        return logits.copy(), logits.copy()
-
-    target = PythonTarget(
-        "writes", lambda *a, **k: both(*a, **k)[0], load_profile("built-in"), PlainLibrary("numpy", None, ""), both
-    )
-    assert not run_item(Item("FL-SHP-004", "float32"), target, "pytest conformance").passed
-
-
-def test_a_target_that_remembers_is_found():
-    calls = []
-
-    def both(logits, targets, *, alpha, gamma):
-        calls.append(1)
-        result = np.full(logits.shape, len(calls), dtype=logits.dtype)
-        return result, result
-
-    target = PythonTarget(
-        "remembers", lambda *a, **k: both(*a, **k)[0], load_profile("built-in"), PlainLibrary("numpy", None, ""), both
-    )
-    assert not run_item(Item("FL-DET-001", "float32"), target, "pytest conformance").passed
-
-
-def test_a_target_that_mixes_elements_is_found():
-    def both(logits, targets, *, alpha, gamma):
-        result = np.full(logits.shape, logits.mean(), dtype=logits.dtype)
-        return result, result
-
-    target = PythonTarget(
-        "mixes", lambda *a, **k: both(*a, **k)[0], load_profile("built-in"), PlainLibrary("numpy", None, ""), both
-    )
-    assert not run_item(Item("FL-DET-002", "float32"), target, "pytest conformance").passed

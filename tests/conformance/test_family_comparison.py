@@ -14,17 +14,19 @@ from focal_ref.conformance.family.vectors import load_vectors
 from focal_ref.conformance.family_comparison import compare_vectors, measure, truth
 from focal_ref.conformance.formats import FORMATS, to_bits
 from focal_ref.conformance.gate import Item, items_of, not_claimed, run_item
+from focal_ref.conformance.mutants import mutant
 from focal_ref.conformance.profiles import load_profile
 from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.softmax_truth import softmax_results
 from focal_ref.conformance.targets import Call
 from focal_ref.conformance.targets.functions import CAPABILITY_OF
-
-from .faults import Fault, one_versus_rest, target_with
+from focal_ref.conformance.targets.python import backend_target
 
 
 def examiner_of(dtype="float32", profile=None, case=None):
-    return Examiner(target_with(None, profile=profile), requirements()["FL-SMX-001"], dtype, case)
+    target = backend_target("numpy", None)
+    target.profile = profile or target.profile
+    return Examiner(target, requirements()["FL-SMX-001"], dtype, case)
 
 
 @pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
@@ -84,13 +86,13 @@ def test_results_have_the_shape_of_rows_or_of_elements():
 
 def test_one_stored_vector_of_the_family_is_repeated_alone():
     identifier = load_vectors("star_loss").groups[0].tests[3].id
-    result = run_item(Item("FL-STAR-001", "float64"), target_with(None), "pytest conformance", identifier)
+    result = run_item(Item("FL-STAR-001", "float64"), backend_target("numpy", None), "pytest conformance", identifier)
     assert result.comparisons == 1
     assert result.passed
 
 
 def test_a_failure_names_the_vector_the_row_and_how_to_repeat_it():
-    target = target_with(Fault("softmax_loss", value=one_versus_rest))
+    target = mutant("softmax_one_versus_rest").target()
     text = run_item(Item("FL-SMX-001", "float32"), target, "pytest conformance").text
     assert "  case      softmax_loss/float32/alpha=none/gamma=" in text
     assert "  call      softmax_loss(logits[float32[8, " in text
@@ -99,7 +101,7 @@ def test_a_failure_names_the_vector_the_row_and_how_to_repeat_it():
 
 
 def test_where_shapes_are_compiled_rows_get_masked_classes_and_keep_their_results():
-    target = target_with(None)
+    target = backend_target("numpy", None)
     target.compiles = True
     for quantity in ("value", "gradient", "second_derivative", "gamma", "targets"):
         examiner = Examiner(target, requirements()["FL-SMX-001"], "float64")
@@ -175,7 +177,7 @@ def test_this_project_claims_every_function(name):
 
 
 def test_a_claimed_function_that_is_not_there_is_a_finding():
-    target = target_with(None)
+    target = backend_target("numpy", None)
     target.functions = replace(target.functions, named={})
     result = run_item(Item("FL-STAR-001", "float32"), target, "pytest conformance")
     assert not result.passed

@@ -1,0 +1,15 @@
+"""Alpha is an argument that nothing reads: 0.25, 10 and 100 give the same loss."""
+
+from typing import Any
+
+from focal_ref.conformance.mutants import _right as right
+from focal_ref.conformance.mutants._right import Array, Pair
+
+TITLE = "alpha accepted and ignored"
+REQUIREMENT = "FL-VAL-004"
+SEEN = ("keras BinaryFocalCrossentropy with apply_class_balancing=False",)
+ADVICE = "Apply alpha, or have no such argument."
+
+
+def loss(logits: Array, targets: Array, *, alpha: Any = 0.25, **options: Any) -> Pair:
+    return right.loss(logits, targets, alpha=None, **options)

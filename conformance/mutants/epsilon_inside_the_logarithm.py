@@ -1,0 +1,26 @@
+"""An epsilon inside the logarithm.
+
+log(p_t + 1e-8) is a floor under p_t: at 1e-8 the cross entropy is 17.73 in the place of 18.42 and never exceeds 18.42.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from focal_ref.conformance.mutants import _right as right
+from focal_ref.conformance.mutants._right import Array, Pair
+
+TITLE = "an epsilon inside the logarithm"
+REQUIREMENT = "FL-DECL-007"
+SEEN = ("several public implementations",)
+ADVICE = "Compute the logarithm of the probability from the logit; no epsilon is needed."
+PROPERTY_ONLY = True
+
+
+def loss(logits: Array, targets: Array, **options: Any) -> Pair:
+    alpha, gamma = options.get("alpha", 0.25), np.asarray(options.get("gamma", 2.0))
+    t = right.terms(logits, targets, alpha, gamma)
+    logarithm = np.log(t.p + 1e-8)
+    value = -t.weight * t.factor * logarithm
+    gradient = t.sign * t.weight * t.factor * (gamma * t.p * logarithm - t.p * t.q / (t.p + 1e-8))
+    return right.on_hard_targets(logits, targets, value, gradient, **options)

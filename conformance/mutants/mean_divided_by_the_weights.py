@@ -1,0 +1,20 @@
+"""The sum is divided by the sum of alpha_t, as weighted cross entropies do."""
+
+from focal_ref.conformance.mutants import _right as right
+from focal_ref.conformance.mutants._right import Array, Pair
+
+TITLE = "the mean over the sum of the losses' weights"
+REQUIREMENT = "FL-RED-002"
+SEEN = ("several public implementations",)
+ADVICE = 'Divide by the number of elements, or declare the denominator: conventions.mean = "weights".'
+PROPERTY_ONLY = True
+
+
+def reduce(
+    values: Array, gradient: Array, targets: Array, *, function: str, reduction: str, normalizer: float | None = None
+) -> Pair:
+    if reduction != "mean" or function != "loss":
+        return right.reduce(values, gradient, targets, function=function, reduction=reduction, normalizer=normalizer)
+    weights = right.weight(targets, 0.25).sum()
+    total, slope = right.reduce(values, gradient, targets, function=function, reduction="sum")
+    return right.rounded(total / weights, total), right.rounded(slope / weights, slope)

@@ -1,0 +1,35 @@
+"""The compiled kernel was written for up to ten classes, and leaves out the others."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import focal_ref
+
+TITLE = "a compiled softmax of the first ten classes"
+REQUIREMENT = "FL-XFM-007"
+SEEN = ("nobody has reported it yet",)
+ADVICE = "Loop over the classes."
+LIBRARY = "jax"
+ONLY_CLAIMS = frozenset(
+    {
+        "loss",
+        "gradient",
+        "autodiff",
+        "compile",
+        "softmax",
+        "labels",
+        "background",
+        "ignore",
+        "reduction_sum",
+        "reduction_mean",
+    }
+)
+PROPERTY_ONLY = True
+
+
+def softmax_loss(logits: Any, labels: Any, **options: Any) -> Any:
+    if isinstance(labels, jax.core.Tracer) and logits.shape[-1] > 10:
+        logits = jnp.where(jnp.arange(logits.shape[-1]) < 10, logits, -jnp.inf)
+    return focal_ref.softmax_loss(logits, labels, **options)

@@ -1,0 +1,31 @@
+"""The declared softmax is a sum of binary losses at the label's class alone."""
+
+from typing import Any
+
+import numpy as np
+
+from focal_ref.conformance.mutants import _right as right
+from focal_ref.conformance.mutants._right import Array, Pair
+
+TITLE = "one sigmoid a class where a softmax is declared"
+REQUIREMENT = "FL-DECL-003"
+SEEN = ('segmentation-models-pytorch FocalLoss(mode="multiclass")',)
+ADVICE = 'Take the softmax, or declare one sigmoid a class: conventions.multi_class = "sigmoid".'
+PROPERTY_ONLY = True
+FUNCTION = "softmax_loss"
+CONVENTIONS = {
+    "multi_class": "softmax",
+    "alpha": "class-vector",
+    "soft_targets": "mixture",
+    "mean": "valid",
+    "background": "none",
+}
+ONLY_CLAIMS = frozenset({"softmax", "gradient", "alpha", "ignore", "soft_targets", "reduction_sum", "reduction_mean"})
+
+
+def softmax_loss(logits: Array, labels: Array, **options: Any) -> Pair:
+    value, gradient = right.softmax_loss(logits, labels, **options)
+    if labels.ndim == logits.ndim or options.get("axis", -1) != -1 or np.any(labels < 0):
+        return value, gradient
+    each, slopes = right.loss_from_labels(logits, labels, alpha=None, gamma=options.get("gamma", 2.0))
+    return each.sum(axis=-1).astype(value.dtype), slopes
