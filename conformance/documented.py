@@ -33,6 +33,8 @@ _FILE = "documented.toml"
 
 #: "about" is an order of magnitude: the paper calls 976.5625 about 1000.
 _ABOUT = Decimal("0.05")
+_HUGE = 20
+"""Power of ten above all that is printed."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ class DocumentedNumber:
             context.prec = 60
             printed = Decimal(self.printed)
             exact = number if isinstance(number, Decimal) else Decimal(_text(number))
+            # NaN, infinity and huge results of a wrong implementation cannot be brought to a few digits.
+            if not exact.is_finite() or exact.adjusted() > _HUGE:
+                return False
             if self.how == "about":
                 return abs(exact - printed) <= _ABOUT * abs(printed)
             if self.how == "at most":

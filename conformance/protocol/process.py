@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -61,7 +62,7 @@ class Process:
         for descriptor in (self._stdin.fileno(), self._stdout.fileno(), self._stderr.fileno(), self._status):
             os.set_blocking(descriptor, False)
         # Also where the interpreter ends without a word.
-        self._end = weakref.finalize(self, _end, self._supervisor, self._control, self._status)
+        self._end = weakref.finalize(self, _end, self._supervisor, self._control, self._status, self._news)
 
     @property
     def stderr(self) -> str:
@@ -257,7 +258,7 @@ def _signal_name(number: int) -> str:
         return str(number)
 
 
-def _end(supervisor: subprocess.Popen[bytes], control: int, status: int) -> None:
+def _end(supervisor: subprocess.Popen[bytes], control: int, status: int, news: bytearray) -> None:
     """Close the pipe by which the supervisor knows that it is over, and wait for it."""
     os.close(control)
     try:
@@ -265,4 +266,11 @@ def _end(supervisor: subprocess.Popen[bytes], control: int, status: int) -> None
     except subprocess.TimeoutExpired:
         supervisor.kill()
         supervisor.wait()
+    with contextlib.suppress(BlockingIOError):
+        news += os.read(status, CHUNK)
     os.close(status)
+    # A supervisor that was killed, by its program perhaps, has ended nothing.
+    started = re.match(rb"started (\d+)\n", news)
+    if started is not None and b"ended " not in news:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(int(started[1]), signal.SIGKILL)

@@ -2,7 +2,7 @@
 
 A process of its own between the suite and the program. It ends the program and all its descendants when the suite says
 so, when the program ends, and when the suite dies in whatever way, because then the pipe CONTROL closes. On STATUS it
-writes lines: "started", and at the end "ended CODE LEFT" (the code as in `subprocess`, and how many processes the
+writes lines: "started PID", and at the end "ended CODE LEFT" (the code as in `subprocess`, and how many processes the
 program left behind), or "failed TEXT" for one that cannot be started. It imports the standard library alone, so that
 it starts quickly.
 """
@@ -37,7 +37,7 @@ def main() -> None:
     except OSError as error:
         os.write(status, f"failed {error.strerror}\n".encode())
         return
-    os.write(status, b"started\n")
+    os.write(status, f"started {program}\n".encode())
     # The program's streams close when it closes them.
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 import numpy as np
 from jsonschema import Draft202012Validator
 
+from focal_ref.conformance.conventions.calls import OFF
 from focal_ref.conformance.formats import FORMATS
-from focal_ref.conformance.profiles import Profile, load_profile, profile_from
+from focal_ref.conformance.profiles import Profile, ProfileError, load_profile, profile_from
 from focal_ref.conformance.protocol import PROTOCOL, messages
+from focal_ref.conformance.protocol.claims import check_profile
 from focal_ref.conformance.protocol.process import Process
 from focal_ref.conformance.protocol.text import safe_text
 from focal_ref.conformance.targets import Array, Call, Target, TargetFault, UsageError
-from focal_ref.conformance.targets.detection import CAPABILITIES
+from focal_ref.conformance.targets.mapping import own_targets
 
 TIME_LIMIT = 10.0
 """Seconds for one answer."""
@@ -31,17 +34,6 @@ IN_A_REQUIREMENT, IN_A_ROW, HANGS = 2, 3, 12
 """So that a run ends: unanswered questions after which the rest of a requirement is left out; those in a row after
 which a program that does not answer the simplest one either is given up; hangs after which every program is."""
 
-OUT_OF_REACH = (
-    "autodiff",
-    "forward_mode",
-    "vmap",
-    "compile",
-    "autocast",
-    "derivative_functions",
-    *sorted(CAPABILITIES),
-)
-"""Capabilities of libraries of arrays and of the detection side, for which the protocol has no questions."""
-
 
 @cache
 def protocol_schema() -> Mapping[str, Any]:
@@ -49,6 +41,30 @@ def protocol_schema() -> Mapping[str, Any]:
     text = files("focal_ref.conformance.protocol").joinpath("protocol.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
+
+
+@dataclass
+class _State:
+    """What became of a program so far.
+
+    Attributes
+    ----------
+    fault
+        Why it is not asked any more.
+    process
+        The one that is asked; None before the first question and after one that was not answered.
+    asked
+        How many questions there were: the last identifier.
+    in_a_row, hangs, in_requirement
+        Questions without an answer: since the last answer, those that hung, those of this requirement.
+    """
+
+    fault: TargetFault | None = None
+    process: Process | None = None
+    asked: int = 0
+    in_a_row: int = 0
+    hangs: int = 0
+    in_requirement: int | None = None
 
 
 class ProcessTarget(Target):
@@ -80,25 +96,21 @@ class ProcessTarget(Target):
         self._command = command
         self._time_limit = time_limit
         self._description = description
-        self._fault = fault
-        self._process: Process | None = None
-        self._asked = 0
-        self._in_a_row = 0
-        self._hangs = 0
-        self._in_requirement: int | None = None
+        # In an object of its own: a copy of the target that declares something else asks the same program.
+        self._state = _State(fault)
 
     def describe(self) -> Mapping[str, str]:
         return self._description
 
     def begin(self) -> None:
         """A new requirement: it is asked for, whatever became of the one before."""
-        self._in_requirement = 0
+        self._state.in_requirement = 0
 
     def close(self) -> str:
         """End the program; a sentence about one that does not end or leaves processes behind, or ""."""
-        if self._process is None:
+        if self._state.process is None:
             return ""
-        process, self._process = self._process, None
+        process, self._state.process = self._state.process, None
         return process.stop(messages.stop(self._next()))
 
     def value(self, call: Call) -> Array:
@@ -139,56 +151,65 @@ class ProcessTarget(Target):
         raise _missing("forward-mode derivatives")
 
     def _next(self) -> str:
-        self._asked += 1
-        return str(self._asked)
+        self._state.asked += 1
+        return str(self._state.asked)
 
     def _run(self, call: Call, quantities: tuple[str, ...]) -> list[Array]:
-        if self._fault is not None:
-            raise TargetFault(self._fault.kind, str(self._fault))
-        if self._in_requirement is not None and self._in_requirement >= IN_A_REQUIREMENT:
-            count = f"{self._in_requirement} questions of this requirement"
+        if self._state.fault is not None:
+            raise TargetFault(self._state.fault.kind, str(self._state.fault))
+        if self._state.in_requirement is not None and self._state.in_requirement >= IN_A_REQUIREMENT:
+            count = f"{self._state.in_requirement} questions of this requirement"
             raise TargetFault("hang", f"not asked: {count} were not answered before")
         identifier = self._next()
-        request = messages.run(identifier, call, quantities)
+        request = messages.run(identifier, self._in_own_terms(call), quantities)
         try:
             line = self._started().ask(request, SMALLEST_BOUND + 4 * len(request))
             answer = messages.parsed(line, identifier)
         except TargetFault as fault:
             self._unanswered(fault)
             raise
-        self._in_a_row = 0
+        self._state.in_a_row = 0
         return messages.results(answer, quantities)
 
+    def _in_own_terms(self, call: Call) -> Call:
+        """A call with the codes of labels and the number for no alpha that the profile declares."""
+        if call.function != self.profile.function:
+            return call
+        if self.profile.signature.takes_labels:
+            call = replace(call, targets=own_targets(call, self.profile))
+        off = OFF.get(self.profile.conventions["alpha_off"])
+        return call if call.alpha is not None or off is None else replace(call, alpha=off)
+
     def _started(self) -> Process:
-        if self._process is None:
-            self._process = Process(self._command, self._time_limit)
+        if self._state.process is None:
+            self._state.process = Process(self._command, self._time_limit)
             try:
-                handshake(self._process, self._next())
+                handshake(self._state.process, self._next())
             except BaseException:
-                self._process.kill()
-                self._process = None
+                self._state.process.kill()
+                self._state.process = None
                 raise
-        return self._process
+        return self._state.process
 
     def _unanswered(self, fault: TargetFault) -> None:
         """Forget the program, which is started anew by the next question, and see whether that still makes sense."""
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
-        if self._in_requirement is not None:
-            self._in_requirement += 1
-        self._in_a_row += 1
-        self._hangs += fault.kind == "hang"
-        if self._hangs >= HANGS:
-            self._fault = TargetFault(
-                fault.kind, f"given up after {self._hangs} times without an answer; last: {fault}"
+        if self._state.process is not None:
+            self._state.process.kill()
+            self._state.process = None
+        if self._state.in_requirement is not None:
+            self._state.in_requirement += 1
+        self._state.in_a_row += 1
+        self._state.hangs += fault.kind == "hang"
+        if self._state.hangs >= HANGS:
+            self._state.fault = TargetFault(
+                fault.kind, f"given up after {self._state.hangs} times without an answer; last: {fault}"
             )
-        elif self._in_a_row >= IN_A_ROW:
+        elif self._state.in_a_row >= IN_A_ROW:
             if self._tried():
-                self._in_a_row = 0
+                self._state.in_a_row = 0
             else:
-                self._fault = TargetFault(
-                    fault.kind, f"given up after {self._in_a_row} failures in a row; last: {fault}"
+                self._state.fault = TargetFault(
+                    fault.kind, f"given up after {self._state.in_a_row} failures in a row; last: {fault}"
                 )
 
     def _tried(self) -> bool:
@@ -201,9 +222,9 @@ class ProcessTarget(Target):
         except messages.Refused:
             return True
         except TargetFault:
-            if self._process is not None:
-                self._process.kill()
-                self._process = None
+            if self._state.process is not None:
+                self._state.process.kill()
+                self._state.process = None
             return False
         return True
 
@@ -255,8 +276,12 @@ def process_target(command: str, profile_name: str | None, *, time_limit: float 
         if "profile" not in answer:
             reason = f"it {fault}" if fault else "its answer to describe has none"
             raise UsageError(f"--target-cmd: {safe_text(command, 80)}: no profile: {reason}; give --profile=FILE")
-        profile = profile_from(answer["profile"], f"{safe_text(command, 80)}: describe: profile")
-    _check_profile(profile, answer)
+        try:
+            profile = profile_from(answer["profile"], f"{safe_text(command, 80)}: describe: profile")
+        except ProfileError as error:
+            # Its keys and values are the program's.
+            raise ProfileError(safe_text(str(error), 1000)) from None
+    check_profile(profile, answer)
     name = safe_text(answer.get("name") or profile.name, 60)
     description = {
         "target": name,
@@ -309,7 +334,11 @@ def _asked(process: Process, request: bytes, identifier: str) -> dict[str, Any]:
 
 
 def _checked(answer: dict[str, Any], definition: str) -> dict[str, Any]:
-    schema = {"$ref": f"#/$defs/{definition}", "$defs": protocol_schema()["$defs"]}
+    # Members that this suite does not know are those of a later one.
+    known = {
+        key: value for key, value in protocol_schema()["$defs"][definition].items() if key != "additionalProperties"
+    }
+    schema = {**known, "$defs": protocol_schema()["$defs"]}
     for error in Draft202012Validator(schema).iter_errors(answer):
         key = "".join(f"{part}: " for part in error.absolute_path)
         raise TargetFault(
@@ -317,32 +346,6 @@ def _checked(answer: dict[str, Any], definition: str) -> dict[str, Any]:
             f"answered describe with what is none: {safe_text(key + error.message, 160)}",
         )
     return answer
-
-
-def _check_profile(profile: Profile, answer: Mapping[str, Any]) -> None:
-    """Claims that cannot be asked for, and claims that the program itself does not make."""
-    if profile.kind != "loss":
-        raise UsageError(
-            f"--target-cmd: profile {profile.name!r} describes a {profile.kind}; the protocol has losses only"
-        )
-    for capability in OUT_OF_REACH:
-        if capability in profile.capabilities:
-            raise UsageError(
-                f"--target-cmd: profile {profile.name!r} claims {capability!r}, which the protocol has no question for"
-            )
-    implements = answer.get("implements")
-    if implements is None:
-        return
-    for dtype in profile.tiers:
-        if dtype not in implements["dtypes"]:
-            has = ", ".join(implements["dtypes"])
-            raise UsageError(f"--target-cmd: profile {profile.name!r} claims {dtype!r}; the program implements {has}")
-    for quantity in ("gradient", "second_derivative"):
-        if quantity in profile.capabilities and quantity not in implements["quantities"]:
-            has = ", ".join(implements["quantities"])
-            raise UsageError(
-                f"--target-cmd: profile {profile.name!r} claims {quantity!r}; the program implements {has}"
-            )
 
 
 def _missing(what: str) -> NotImplementedError:

@@ -3,12 +3,12 @@
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 
 from focal_ref._formulas import hard_forms
-from focal_ref._kernels.primitives import bitcast, compiled, has_fused_multiply_add, kernel_primitives, where
+from focal_ref._kernels.compilation import compiled, kernel, kernel_of
+from focal_ref._kernels.primitives import bitcast, has_fused_multiply_add, kernel_primitives, where
 from focal_ref._rounding import NARROW_FORMATS, rounder
 
 STORAGE_TYPES = {
@@ -79,7 +79,7 @@ def dense_kernel(
     write_gradient = types.Array(STORAGE_TYPES[gradient_storage], 1, "C")
     signature = types.void(read, read_targets, working, working, working, working, working, write_value, write_gradient)
 
-    @numba.njit(signature, error_model="numpy", fastmath=False, nogil=True)
+    @kernel_of(signature)
     def kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient):
         for index in range(logits.size):
             logit = load(logits[index])
@@ -100,7 +100,7 @@ def dense_kernel(
     return kernel
 
 
-@numba.njit(nogil=True)
+@kernel
 def tree_sum(terms: Any, size: Any) -> Any:
     """Sum ``terms[:size]`` by halving, in place: the error grows with log2(size), whatever the vector width."""
     if size == 0:

@@ -3,11 +3,11 @@
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from focal_ref._kernels.compilation import kernel_of
 from focal_ref._kernels.overlaps import union_of
 
 Array = NDArray[Any]
@@ -58,7 +58,7 @@ def _kernel(dtype: str) -> Any:
     integers = types.Array(types.int64, 1, "C")
     signature = types.int64(types.Array(number, 2, "C"), integers, integers, number, number, number, integers)
 
-    @numba.njit(signature, error_model="numpy", fastmath=False, nogil=True)
+    @kernel_of(signature)
     def kernel(boxes, labels, last, threshold, offset, largest, kept):
         # The kept boxes of each label are a chain: last[label] is its end, previous[box] the one before.
         previous = np.empty(boxes.shape[0], dtype=np.int64)

@@ -11,19 +11,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
 from focal_ref._formulas import Primitives
+from focal_ref._kernels.compilation import compiled
 from focal_ref._kernels.polynomials import FLOAT32, FLOAT64
-
-# Division follows IEEE 754 instead of raising, and nothing is reassociated: with fast mathematics, a vector body and
-# its remainder loop disagree. Inlining is forced: LLVM's own estimate leaves the larger forms as calls, and a loop with
-# a call in it stays scalar.
-compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, forceinline=True)
 
 
 def has_fused_multiply_add() -> bool:

@@ -34,6 +34,12 @@ def test_documented_numbers_are_reproduced_in_the_way_they_were_printed(
         assert close(number.exact(10), number.base_10, 11)
 
 
+@pytest.mark.parametrize("result", [float("nan"), float("inf"), -float("inf"), 1e300])
+@pytest.mark.parametrize("number", DOCUMENTED.numbers, ids=lambda number: number.id)
+def test_what_is_no_ordinary_number_is_no_documented_one(number: DocumentedNumber, result: float) -> None:
+    assert not number.agrees(result)
+
+
 @pytest.mark.parametrize("number", [n for n in DOCUMENTED.numbers if n.erratum == 1], ids=lambda number: number.id)
 def test_the_base_10_numbers_are_no_natural_ones_and_were_cut(number: DocumentedNumber) -> None:
     assert number.base == 10

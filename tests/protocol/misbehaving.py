@@ -94,6 +94,8 @@ def answer(request):
         if FILE.endswith(".json"):
             with open(FILE) as file:
                 description["profile"] = json.load(file)
+        if MODE == "more":
+            description["authors"] = ["\x1b[2J"]
         return {"implements": []} if MODE == "undescribed" else description
     if MODE == "refuses":
         return {"error": "alpha: \x1b[31mno"}
@@ -106,10 +108,18 @@ def answer(request):
     return {"results": {name: WRONG.get(MODE, array)(request["logits"]) for name in request["quantities"]}}
 
 
+def log(lines):
+    for line in lines:
+        with open(FILE, "a") as file:
+            file.write(line)
+        yield line
+
+
 def main():
     if MODE == "mute":
         time.sleep(600)
-    for line in sys.stdin:
+    # What is asked, for the test to read.
+    for line in log(sys.stdin) if MODE == "log" else sys.stdin:
         request = json.loads(line)
         identifier = request["id"]
         if request["command"] == "stop":
@@ -132,3 +142,7 @@ def main():
 
 
 main()
+
+if MODE == "sleepy":
+    # Its standard input is closed, and it stays.
+    time.sleep(600)

@@ -32,7 +32,7 @@ PROFILE = {
 def profile_file(folder, **changes):
     """A profile as a TOML file, with some of its tables changed."""
     path = folder / "profile.toml"
-    tables = {name: {**table, **changes.get(name, {})} for name, table in PROFILE.items()}
+    tables = {name: {**PROFILE.get(name, {}), **changes.get(name, {})} for name in {**PROFILE, **changes}}
     dtypes = tables["claims"].pop("dtypes")
     tables["claims.dtypes"] = dtypes
     lines = []

@@ -1,5 +1,6 @@
 """What becomes of a program that hangs, crashes, writes garbage or answers something else: a verdict each."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -109,7 +110,7 @@ def test_a_line_without_end_is_cut_at_a_bound_and_does_not_fill_memory(start):
     with pytest.raises(TargetFault, match=r"wrote a line of more than 6\d{4} bytes: xxxx"):
         target.value(call())
     assert time.monotonic() - begun < 2.0
-    assert target._process is None, "it has to be started anew"
+    assert target._state.process is None, "it has to be started anew"
 
 
 def test_the_bound_of_a_line_leaves_room_for_every_answer(start):
@@ -122,8 +123,8 @@ def test_the_bound_of_a_line_leaves_room_for_every_answer(start):
 def test_a_flood_on_standard_error_stops_nothing_and_its_end_is_kept(start):
     target = start("stderr")
     assert target.value(call()) == 1.0
-    assert target._process.stderr.endswith("the end")
-    assert len(target._process.stderr) <= 4096
+    assert target._state.process.stderr.endswith("the end")
+    assert len(target._state.process.stderr) <= 4096
 
 
 def test_a_second_line_for_one_answer_is_not_taken_for_the_next(start):
@@ -165,7 +166,7 @@ def test_after_a_crash_the_run_goes_on_with_a_new_process(start):
         with pytest.raises(TargetFault, match=r"ended with exit code 3"):
             target.value(call(float("nan")))
         assert target.value(call()) == 1.0
-        assert target._in_a_row == 0
+        assert target._state.in_a_row == 0
 
 
 def test_questions_that_alone_are_not_answered_do_not_end_the_run(start):
@@ -195,10 +196,10 @@ def test_a_program_that_never_answers_is_given_up_with_the_reason_for_the_rest(s
     for _ in range(3):
         with pytest.raises(TargetFault, match=r"^ended with exit code 3"):
             target.value(call())
-    asked = target._asked
+    asked = target._state.asked
     with pytest.raises(TargetFault, match=r"given up after 3 failures in a row; last: ended with exit code 3"):
         target.value(call())
-    assert target._asked == asked
+    assert target._state.asked == asked
 
 
 def test_hangs_are_given_up_in_the_end_even_if_other_questions_are_answered(start, monkeypatch):
@@ -254,20 +255,31 @@ def test_a_program_that_does_not_end_after_stop_is_ended_and_reported(start):
     target = start("stays", time_limit=QUICK)
     assert target.describe()["remark"] == "did not end after stop; it was ended"
     assert target.value(call()) == 1.0
-    supervisor = target._process._supervisor
+    supervisor = target._state.process._supervisor
     assert target.close() == "did not end after stop; it was ended"
     assert supervisor.returncode is not None
     assert target.close() == ""
 
 
 def test_a_program_whose_supervisor_is_killed_is_a_crash_and_the_run_goes_on(start):
-    target = start("")
+    target = start("sleepy", time_limit=1.5)
     assert target.value(call()) == 1.0
-    os.kill(target._process._supervisor.pid, signal.SIGKILL)
-    target._process._supervisor.wait()
+    supervisor = target._state.process._supervisor
+    (program,) = map(int, Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text().split())
+    os.kill(supervisor.pid, signal.SIGKILL)
+    supervisor.wait()
     with pytest.raises(TargetFault, match=r"was lost together with its supervisor"):
         target.value(call())
+    wait_until(lambda: has_ended(program))
     assert target.value(call()) == 1.0
+
+
+def test_a_copy_that_declares_something_else_asks_the_same_program(start):
+    target = start("")
+    other = copy.copy(target)
+    assert other.value(call()) == target.value(call()) == 1.0
+    assert other._state.process is target._state.process
+    assert target._state.asked == 3, "a start and two calls"
 
 
 SUITE = """

@@ -1,13 +1,16 @@
 """A program as a target: its command, its profile, its description."""
 
 import json
+import re
 import shlex
 import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from focal_ref.conformance.profiles import ProfileError
+from focal_ref.conformance.profiles import ProfileError, load_profile
 from focal_ref.conformance.protocol.target import process_target
 from focal_ref.conformance.protocol.text import safe_text
 from focal_ref.conformance.targets import Call, UsageError
@@ -94,6 +97,27 @@ def test_a_wrong_profile_of_describe_is_a_profile_error_that_names_the_key(tmp_p
         process_target(asked, None)
 
 
+@pytest.mark.parametrize("place", ["key", "value"])
+def test_nothing_of_a_wrong_profile_of_describe_acts_on_a_terminal(tmp_path, place):
+    evil = "\x1b[2J\u202e\n"
+    conventions = {**PROFILE["conventions"], **({evil: 1} if place == "key" else {"alpha": evil})}
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({**PROFILE, "conventions": conventions}), encoding="utf-8")
+    with pytest.raises(ProfileError, match=r"conventions") as caught:
+        process_target(command("", own), None)
+    assert r"\x1b[2J\u202e\n" in str(caught.value).replace("\\\\", "\\")
+    assert not set("\x1b\u202e\n") & set(str(caught.value))
+
+
+def test_the_profile_of_the_page_can_be_loaded(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    block = re.search(r"^    \[profile\]\n(?:(?:    .*)?\n)+", page, re.MULTILINE)[0]
+    path = tmp_path / "mine.toml"
+    path.write_text(textwrap.dedent(block), encoding="utf-8")
+    profile = load_profile(str(path))
+    assert (profile.function, profile.library, list(profile.tiers)) == ("softmax_loss", "process", ["float16"])
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -104,12 +128,55 @@ def test_a_wrong_profile_of_describe_is_a_profile_error_that_names_the_key(tmp_p
             {"claims": {"capabilities": ["second_derivative"]}},
             "claims 'second_derivative'; the program implements value, gradient",
         ),
+        (
+            {"signature": {"minimum_rank": 2}},
+            "has signature.minimum_rank, which is for Python functions; of a program's signature "
+            "targets = 'labels' or 'one-hot' and fixed count",
+        ),
+        (
+            {"conventions": {"alpha_off": "flag"}},
+            "declares alpha_off = 'flag', which is for Python functions; a program gets null, or the number that "
+            "alpha_off names",
+        ),
     ],
 )
 def test_claims_that_the_program_cannot_meet_are_usage_errors(tmp_path, changes, reason):
     with pytest.raises(UsageError) as caught:
         process_target(command(), profile_file(tmp_path, **changes))
     assert str(caught.value) == f"--target-cmd: profile 'mine' {reason}"
+
+
+def asked_of(tmp_path, call, **changes):
+    """What the program is asked for a call."""
+    log = tmp_path / "log"
+    target = process_target(command("log", log), profile_file(tmp_path, **changes))
+    target.value(call)
+    target.close()
+    return next(request for request in map(json.loads, log.read_text().splitlines()) if request["command"] == "run")
+
+
+def test_labels_are_sent_with_the_codes_that_the_profile_declares(tmp_path):
+    call = Call(np.zeros((3, 2), np.float32), np.array([1, -1, -2]), function="loss_from_labels")
+    conventions = {"background": "classes", "ignore": -100}
+    request = asked_of(tmp_path, call, conventions=conventions, signature={"targets": "labels"})
+    assert request["function"] == "loss_from_labels"
+    # The class, one past the last class for background, and -100 in two's complement.
+    assert request["targets"]["bits"] == ["0000000000000001", "0000000000000002", "ffffffffffffff9c"]
+
+
+def test_labels_become_rows_for_a_program_that_declares_them_one_hot(tmp_path):
+    call = Call(np.zeros((2, 3), np.float32), np.array([2, 0]), function="softmax_loss", alpha=None)
+    conventions = {"multi_class": "softmax", "alpha": "none"}
+    request = asked_of(tmp_path, call, conventions=conventions, signature={"targets": "one-hot"})
+    one, zero = "3f800000", "00000000"
+    assert request["targets"] == {"dtype": "float32", "shape": [2, 3], "bits": [zero, zero, one, one, zero, zero]}
+
+
+@pytest.mark.parametrize(("off", "sent"), [("none", None), ("-1", "bff0000000000000")])
+def test_no_alpha_is_what_the_profile_declares(tmp_path, off, sent):
+    call = Call(np.zeros(1, np.float32), np.ones(1, np.float32), alpha=None)
+    request = asked_of(tmp_path, call, conventions={"alpha_off": off})
+    assert request["parameters"]["alpha"] == sent
 
 
 def test_the_description_proves_name_and_version(tmp_path):
@@ -119,6 +186,13 @@ def test_the_description_proves_name_and_version(tmp_path):
         "library": "a program, protocol 1",
         "device": "its own process",
     }
+
+
+def test_members_of_answers_that_a_later_suite_may_know_are_ignored(tmp_path):
+    target = process_target(command("more"), profile_file(tmp_path))
+    assert target.describe()["version"] == "misbehaving 1.0"
+    assert target.value(Call(np.ones(1, np.float32), np.ones(1, np.float32))) == 1.0
+    assert target.close() == ""
 
 
 def test_names_with_escapes_markup_and_separators_are_shown_as_what_they_are(tmp_path):
