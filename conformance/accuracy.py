@@ -118,7 +118,8 @@ def family_budget(
     magnitudes where these cancel. Narrow formats: one rounding of float64, 0.501 ulp; a softmax adds up the errors of
     its classes, 1 ulp. Float64: 8 + 2 ulp for each unit of the exponents and one for a weight, as the focal loss; FL*
     with its margin in two parts 4 ulp; softmax 16 ulp. All of these relatives compute the same in "fast" precision.
-    "standard": as in `budget`.
+    "standard": as in `budget`. "tight": in float32, 10 + 2 ulp for each unit of the exponents and one for a weight, as
+    the focal loss in the format's own arithmetic, and 6 more for the sum of a softmax; in 16 bits one rounding of it.
     """
     exponent = np.minimum(np.asarray(exponent, dtype=np.float64), 1e9)
     more = 1.0 if weighted else 0.0
@@ -127,8 +128,10 @@ def family_budget(
             size = np.clip(np.nan_to_num(exponent * np.logaddexp(0.0, margin), nan=0.0, posinf=1e4), 0.0, 1e4)
         return np.asarray(16.0 + 4.0 * exponent + 2.0 * size + more, dtype=np.float64)
     rows = function == "softmax_loss"
+    if tier == "tight" and format.name == "float32":
+        return 10.0 + 2.0 * exponent + more + (6.0 if rows else 0.0)
     if format.name != "float64":
-        return np.full_like(exponent, 1.0 if rows else 0.501)
+        return np.full_like(exponent, 1.0 if rows else 0.51 if tier == "tight" else 0.501)
     if rows:
         return np.full_like(exponent, 16.0)
     if function == "star_loss":
@@ -171,14 +174,21 @@ def absolute_budget(
     u |x| a rounding; 1 - p_t costs u, and its power with exponent n at most n u, or, for n < 1, (1 + n) u together
     with the logarithm that it multiplies. Four such roundings make 4 u (1 + n)(1 + |x|). A clipped probability that is
     computed as 1 - p is off by u, its logarithm by u / p_t, and so is the logarithm of the rounded epsilon: together
-    2 u / max(p_t, epsilon). Between epsilon / 2 and 2 epsilon rounding decides on which side of the clip a probability
-    lies, and thereby whether the gradient is all of (1 + n) or 0. What was needed is in docs/accuracy.md.
+    2 u / max(p_t, epsilon). Beside a logarithm of up to 2 epsilon the power of 1 - p_t is off by
+    4 n u (1 - p_t)^(n - 1), or, where 1 - p_t is below 16 u, by all of (16 u)^n. Between epsilon / 2 and 2 epsilon
+    rounding decides on which side of the clip a probability lies, and thereby whether the gradient is all of (1 + n)
+    or 0. What was needed is in docs/accuracy.md.
     """
     unit = 2.0**-format.precision
     with np.errstate(all="ignore"):
         allowed = 4.0 * unit * (1.0 + exponent) * (1.0 + np.where(np.isfinite(size), size, 0.0))
         if epsilon is not None:
             allowed = allowed + np.where(subtracted, 2.0 * unit / np.maximum(probability, epsilon), 0.0)
+            # The power of what 1 - p_t is, beside the logarithm that epsilon limits.
+            rest, least = 1.0 - probability, 16.0 * unit
+            small = 4.0 * exponent * unit * np.maximum(rest, least) ** (exponent - 1.0)
+            lost = np.where(rest > least, small, least**exponent)
+            allowed = allowed + 2.0 * epsilon * (1.0 + exponent) * (lost if exponent > 0 else 0.0)
             if quantity != "value":
                 at_the_clip = (probability >= 0.5 * epsilon) & (probability <= 2.0 * epsilon)
                 allowed = np.where(at_the_clip, 1.0 + exponent, allowed)

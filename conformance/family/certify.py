@@ -116,7 +116,9 @@ def bulk(
                 units = [max(pair) for pair in zip(units, larger, strict=True)]
             rows[name].append([(*ulps, unit) for ulps, unit in zip(measured, units, strict=True)])
     classes = (inputs[0].shape[-1],) if function == "softmax_loss" else ()
-    return {name: exact_from_ulps(rows[name], (*shape, *_entries(function, name, classes)), format) for name in quantities}
+    return {
+        name: exact_from_ulps(rows[name], (*shape, *_entries(function, name, classes)), format) for name in quantities
+    }
 
 
 def _entries(function: str, name: str, classes: tuple[int, ...]) -> tuple[int, ...]:
@@ -153,6 +155,7 @@ def _elements(
 
 
 def exact_from_ulps(rows: list[list[tuple[float, float, int, int]]], shape: tuple[int, ...], format: Format) -> Exact:
+    """Results from what `ball_in_ulps` measures of each, and the exponent of the scale in which its errors count."""
     flat = [entry for row in rows for entry in row]
     high, low = (np.array([entry[i] for entry in flat], dtype=np.float64).reshape(shape) for i in (0, 1))
     exponent, scale = (np.array([entry[i] for entry in flat], dtype=np.int64).reshape(shape) for i in (2, 3))

@@ -233,6 +233,7 @@ def flattened(numbers: Any) -> list[Any]:
 
 
 def is_accurate(ball: Ball, accurate: int) -> bool:
+    """Whether a ball has so many bits, or is zero for every format."""
     if isinstance(ball, float):
         return True
     return bool(ball.is_finite() and (ball.rel_accuracy_bits() >= accurate or abs(ball) < _ZERO))

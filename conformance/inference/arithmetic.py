@@ -16,8 +16,11 @@ from focal_ref.conformance.targets import TargetFault
 SOURCES = ("autodiff", "function")
 
 
-def gradient(subject: Subject, fit: Fit) -> Answer:
-    """Whether automatic differentiation or a function of its own gives the gradient."""
+def gradient(subject: Subject, fit: Fit, *, verified: bool = False) -> Answer:
+    """Whether automatic differentiation or a function of its own gives the gradient.
+
+    With `verified`, a function of its own counts only if what it returns is the derivative.
+    """
     question = Question(PREDICTIONS, ONE_HOT, parameters=parameters_for(fit.conventions))
     fits, evidence = [], []
     declared = subject.conventions.get("gradient")
@@ -30,11 +33,25 @@ def gradient(subject: Subject, fit: Fit) -> Answer:
             evidence.append(Evidence(f"gradient by {source}", refusal_text(error)))
             continue
         evidence.append(Evidence(f"gradient by {source}", number(got.flat[0]) if got.size else "nothing"))
-        if got.shape == PREDICTIONS.shape and np.isfinite(got).all() and np.any(got != 0):
+        if got.shape != PREDICTIONS.shape or not np.isfinite(got).all() or not np.any(got != 0):
+            continue
+        if not verified or source == "autodiff" or _is_derivative(subject, fit, question, got):
             fits.append(source)
             if source == declared:
                 break
     return Answer("gradient", tuple(fits) or ("none",), evidence)
+
+
+def _is_derivative(subject: Subject, fit: Fit, question: Question, got: Floats) -> bool:
+    """Whether numbers are the derivative of the losses, by differences of the formula."""
+    given, step = fit.parameters(subject.given(question)), 1e-4
+    slopes = np.empty(PREDICTIONS.shape)
+    for j in range(PREDICTIONS.shape[-1]):
+        moved = np.where(np.arange(PREDICTIONS.shape[-1]) == j, step, 0.0)
+        above, below = (losses(PREDICTIONS + sign * moved, ONE_HOT, fit.formula(), given) for sign in (1, -1))
+        difference = (above - below) / (2 * step)
+        slopes[:, j] = difference if difference.ndim == 1 else difference[:, j]
+    return bool(np.allclose(got, slopes, rtol=1e-2, atol=1e-3 * np.abs(slopes).max()))
 
 
 def subnormals(subjects: Sequence[Subject], fit: Fit) -> Answer:
@@ -54,7 +71,7 @@ def subnormals(subjects: Sequence[Subject], fit: Fit) -> Answer:
 
 def _subnormal_result(subject: Subject, fit: Fit) -> tuple[str, tuple[str, dict[str, str]]]:
     """Whether a subnormal result is "kept", "flushed" or not to be had ("unknown"), and the numbers."""
-    conventions = {**fit.conventions, "clipping": "none", "epsilon": 0.0, "soft_targets": "mixture"}
+    conventions = fit.formula()
     smallest = 2.0 ** FORMATS[subject.dtype].minimum_exponent
     weighted = "alpha" in subject.takes and fit.conventions["alpha"] != "none"
     # A weight that is normal times a loss that is normal: no other subnormal is met on the way.
@@ -90,7 +107,7 @@ def _is_weighed(subject: Subject, fit: Fit, question: Question, chosen: Any) -> 
     alpha = question.parameters["alpha"]
     factor = min(2.0**20, 0.5 / float(np.max(alpha)))
     larger = replace(question, parameters={**question.parameters, "alpha": alpha * factor})
-    conventions = {**fit.conventions, "clipping": "none", "epsilon": 0.0, "soft_targets": "mixture"}
+    conventions = fit.formula()
     expected = losses(larger.predictions, larger.targets, conventions, fit.parameters(subject.given(larger)))
     pair = alike(subject.ask(larger).got, expected)
     return pair is not None and bool(np.all(np.abs(pair[0][chosen] / pair[1][chosen] - 1.0) < 0.5))

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from focal_ref.conformance.inference import arithmetic, codes, losses, options, reductions
+from focal_ref.conformance.inference import arithmetic, clipping, codes, losses, options, reductions
 from focal_ref.conformance.inference.answers import Answer
 from focal_ref.conformance.inference.losses import DECIDED, Fit
 from focal_ref.conformance.inference.subject import Subject
 
 SINGLE: Mapping[str, Callable[[Subject, Fit], Answer]] = {
     "alpha_off": options.alpha_off,
-    "clipping": lambda subject, fit: options.clipping(subject, fit)[0],
-    "epsilon": lambda subject, fit: options.clipping(subject, fit)[1],
+    "clipping": lambda subject, fit: clipping.clipping(subject, fit)[0],
+    "epsilon": lambda subject, fit: clipping.clipping(subject, fit)[1],
     "mean": reductions.mean,
     "sum": reductions.total,
     "background": lambda subject, fit: codes.codes(subject, fit)[0],

@@ -76,11 +76,15 @@ def _effect(subject: Subject, fit: Fit, code: int) -> tuple[str, str]:
     background[ROW] = 0.0
     expected = _expected(subject, fit, replace(question, targets=background))
     pair = alike(one.got, expected)
-    if pair is None or not one.usable:
+    if pair is None:
         return "refused", one.refusal or _row(one, ROW)
     got, expected = pair
     others = np.arange(len(LABELS)) != ROW
     row = np.atleast_1d(got[ROW])
+    if subject.single and np.isnan(row).all() and close(got[others], expected[others], subject.tolerance):
+        return "ignored", "NaN, the mean of nothing"
+    if not one.usable:
+        return "refused", one.refusal or _row(one, ROW)
     if not close(got[others], expected[others], subject.tolerance):
         return "other", f"other rows change: {_row(one, 0)}"
     if not subject.labels:
@@ -96,7 +100,7 @@ def _effect(subject: Subject, fit: Fit, code: int) -> tuple[str, str]:
 
 
 def _expected(subject: Subject, fit: Fit, question: Question) -> Floats:
-    conventions = {"clipping": "none", "epsilon": 0.0, **fit.conventions, "soft_targets": "mixture"}
+    conventions = fit.formula()
     return losses(question.predictions, question.targets, conventions, fit.parameters(subject.given(question)))
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from focal_ref.conformance.formats import FORMATS
-from focal_ref.conformance.inference import arithmetic, codes, options, reductions
+from focal_ref.conformance.inference import arithmetic, clipping, codes, options, reductions
 from focal_ref.conformance.inference.answers import Answer, number
 from focal_ref.conformance.inference.exploring import Found
 from focal_ref.conformance.inference.formulas import losses
@@ -71,8 +72,25 @@ class Description:
     unknown: Sequence[Answer]
 
 
-def describe(function: Callable[..., Any], found: Found) -> Description:
-    """Decide every axis, given how the function is called."""
+def describe(
+    function: Callable[..., Any],
+    found: Found,
+    slopes: Mapping[str, Callable[..., Any]] = MappingProxyType({}),
+    usual_reduction: Any = None,
+) -> Description:
+    """Decide every axis, given how the function is called.
+
+    Parameters
+    ----------
+    function
+        What is described.
+    found
+        How it is called.
+    slopes
+        From paths to functions that may return its derivative.
+    usual_reduction
+        The value of its argument for the reduction by default.
+    """
     fit = _chosen(function, found)
     subject = found.subject.supposing(**{axis: fit.conventions[axis] for axis in ("alpha", "multi_class", "formula")})
     signature = _renamed(subject.signature, fit)
@@ -81,15 +99,14 @@ def describe(function: Callable[..., Any], found: Found) -> Description:
     # Parameters have their canonical names from here on.
     fit = replace(fit, renamed={}, fixed={name: fit.fixed[name] for name in fit.fixed if name not in subject.takes})
     subject, layout = _laid_out(subject, fit)
-    subject = _widest(subject, fit)
-    fit = _refined(subject, fit)
+    subject, fit = _widest(subject, fit)
     answers = dict(zip(("background", "ignore"), codes.codes(subject, fit), strict=True))
     subject = subject.supposing(**{axis: answer.fits[0] for axis, answer in answers.items()})
-    subject, of_reductions = _reductions(subject, fit)
+    subject, of_reductions = _reductions(subject, fit, usual_reduction)
     answers |= of_reductions
     answers |= {"alpha_off": _alpha_off(subject, fit)}
-    answers |= dict(zip(("clipping", "epsilon"), options.clipping(subject, fit), strict=True))
-    answers["gradient"] = arithmetic.gradient(subject, fit)
+    answers |= dict(zip(("clipping", "epsilon"), clipping.clipping(subject, fit), strict=True))
+    subject, of_slope, answers["gradient"] = _gradient(subject, fit, slopes)
     tiers, dtype_rows = _tiers(subject, fit, answers)
     answers["subnormals"] = arithmetic.subnormals([subject.in_format(dtype) for dtype in tiers or ("float32",)], fit)
     unknown = [answer for answer in answers.values() if not answer.fits]
@@ -97,7 +114,13 @@ def describe(function: Callable[..., Any], found: Found) -> Description:
     if conventions["clipping"] == "none":
         conventions["epsilon"] = 0
     rows += [Row(f"conventions.{axis}", conventions[axis], _seen(answer)) for axis, answer in answers.items()]
-    final = replace(subject.signature, fixed=dict(_numbers(fit.fixed)), targets=_targets(subject.signature, fit))
+    final = replace(
+        subject.signature,
+        fixed=dict(_numbers(fit.fixed)),
+        targets=_targets(subject.signature, fit),
+        pair=found.measured[0].pair,
+        gradient=of_slope if conventions["gradient"] == "function" else "",
+    )
     return Description(final, conventions, tiers, [*layout, *rows, *dtype_rows], unknown)
 
 
@@ -210,13 +233,13 @@ def _of_rank(rank: int, by_class: bool) -> tuple[Any, Any]:
 
 
 def _explains(subject: RawSubject, fit: Fit, one: Measured) -> bool:
-    conventions = {"clipping": "none", "epsilon": 0.0, **fit.conventions, "soft_targets": "mixture"}
+    conventions = fit.formula()
     given = fit.parameters(subject.given(one.question))
     pair = alike(one.got, losses(one.question.predictions, one.question.targets, conventions, given))
     return pair is not None and close(*pair, subject.tolerance)
 
 
-def _reductions(subject: RawSubject, fit: Fit) -> tuple[RawSubject, dict[str, Answer]]:
+def _reductions(subject: RawSubject, fit: Fit, usual: Any) -> tuple[RawSubject, dict[str, Answer]]:
     """What mean and sum are called, and what they do."""
     answers = {}
     names = dict(subject.signature.reductions)
@@ -226,7 +249,8 @@ def _reductions(subject: RawSubject, fit: Fit) -> tuple[RawSubject, dict[str, An
         of_flag = isinstance(names.get("none"), int)
         candidates: tuple[Any, ...] = ("",) if subject.signature.returns == SINGLE else ()
         if subject.signature.reduction:
-            candidates = known[-1:] if of_flag else known
+            own = (usual,) if isinstance(usual, str) and usual not in known else ()
+            candidates = known[-1:] if of_flag else (*known, *own)
         for name in candidates:
             signature = replace(subject.signature, reductions={**names, axis: name} if name != "" else names)
             other = subject.called_by(signature)
@@ -234,8 +258,13 @@ def _reductions(subject: RawSubject, fit: Fit) -> tuple[RawSubject, dict[str, An
             if answer.fits and answer.fits != ("unsupported",):
                 subject, names, answers[axis] = other, dict(signature.reductions), answer
                 break
-            if answers[axis].fits:
+            if answers[axis].fits and name != usual:
+                # What its argument is by default is one of both: it need not be this one.
                 answers[axis] = answer
+        if of_flag and axis not in names:
+            # A flag has two values: what is no mean, or no sum, is what comes back otherwise.
+            names[axis] = known[-1]
+            subject = subject.called_by(replace(subject.signature, reductions=dict(names)))
     return subject, answers
 
 
@@ -246,19 +275,30 @@ def _alpha_off(subject: RawSubject, fit: Fit) -> Answer:
     return replace(answer, fits=values)
 
 
-def _widest(subject: RawSubject, fit: Fit) -> RawSubject:
-    """Asked in float64, where the function takes that."""
+def _gradient(
+    subject: RawSubject, fit: Fit, slopes: Mapping[str, Callable[..., Any]]
+) -> tuple[RawSubject, str, Answer]:
+    """Where the derivative comes from, and the path of the function that returns it if there is one."""
+    answer = arithmetic.gradient(subject, fit, verified=True)
+    if "none" in answer.fits:
+        for path, slope in slopes.items():
+            other = subject.with_slope(slope)
+            again = arithmetic.gradient(other, fit, verified=True)
+            if "function" in again.fits:
+                return other, path, again
+    return subject, "", answer
+
+
+def _widest(subject: RawSubject, fit: Fit) -> tuple[RawSubject, Fit]:
+    """Asked in float64, where the function takes that, with the digits that it shows of numbers inside the function."""
     wide = subject.in_format("float64")
-    one = wide.ask(Question(PREDICTIONS, ONE_HOT, parameters=parameters_for(fit.conventions)))
-    return wide if one.dtype == "float64" and _explains(wide, fit, one) else subject
-
-
-def _refined(subject: RawSubject, fit: Fit) -> Fit:
-    """With the digits that float64 shows of numbers inside the function."""
-    if "alpha" not in fit.fixed or subject.dtype != "float64":
-        return fit
-    again = explanations(subject, measure(subject), [fit.conventions])
-    return replace(fit, fixed={**fit.fixed, "alpha": again[0].fixed["alpha"]}) if again else fit
+    measured = measure(wide)
+    if measured[0].dtype != "float64":
+        return subject, fit
+    for again in explanations(wide, measured, [fit.conventions]):
+        if set(again.fixed) == set(fit.fixed) and not again.renamed:
+            return wide, replace(fit, fixed=again.fixed, added=again.added)
+    return subject, fit
 
 
 def _tiers(subject: RawSubject, fit: Fit, answers: Mapping[str, Answer]) -> tuple[dict[str, str], list[Row]]:
@@ -299,7 +339,7 @@ def _tier(subject: RawSubject, fit: Fit, answers: Mapping[str, Answer]) -> tuple
     predictions = np.where(ONE_HOT == 1, margin, -margin if elementwise else 0.0)
     parameters = {**PARAMETERS[1], "alpha": parameters_for(fit.conventions, 1)["alpha"]}
     question = Question(predictions, ONE_HOT, parameters=parameters)
-    conventions = {"clipping": "none", "epsilon": 0.0, **fit.conventions, "soft_targets": "mixture"}
+    conventions = fit.formula()
     expected = losses(predictions, ONE_HOT, conventions, fit.parameters(subject.given(question)))
     pair = alike(subject.ask(question).got, expected)
     if pair is not None and bool(np.all(np.abs(pair[0] - pair[1]) <= 0.1 * np.abs(pair[1]))):
@@ -328,7 +368,6 @@ def _seen(answer: Answer) -> str:
     parts = [answer.note] if answer.note else []
     for evidence in answer.evidence[:3]:
         parts.append(f"{evidence.asked}: {evidence.got}")
-    text = "; ".join(parts)
     if len(answer.fits) > 1:
-        text += f"; {', '.join(map(str, answer.fits[1:]))} would fit as well"
-    return text
+        parts.append(f"{', '.join(map(str, answer.fits[1:]))} would fit as well")
+    return "; ".join(parts)

@@ -14,7 +14,7 @@ import numpy as np
 from focal_ref.adapters import Unavailable
 from focal_ref.conformance.inference import losses
 from focal_ref.conformance.inference.losses import Fit, explanations
-from focal_ref.conformance.inference.raw import INTEGER, SIGNED, SINGLE, RawSubject
+from focal_ref.conformance.inference.raw import SINGLE, RawSubject
 from focal_ref.conformance.inference.reading import HYPER, Reading
 from focal_ref.conformance.inference.subject import Measured
 from focal_ref.conformance.profiles.signature import INPUTS, Signature
@@ -24,8 +24,8 @@ from focal_ref.conformance.targets.library import Library
 TRIED = ("torch", "jax", "numpy")
 """Libraries, in the order in which they are tried where the module of a function uses several or none."""
 
-NO_REDUCTION = ("none", "None", "no", "", False, None)
-FORMS = ("floating", "labels", INTEGER, SIGNED)
+NO_REDUCTION = ("none", "None", "no", "elementwise", "", False, None)
+FORMS = ("floating", "labels", "integer", "signed")
 CLASSES = 3
 
 

@@ -87,9 +87,16 @@ def _logarithms(predictions: Floats, conventions: Mapping[str, Any]) -> tuple[Fl
     return log_p, np.asarray(np.logaddexp.reduce(others, axis=-1))
 
 
-def _clipped(log_p: Floats, log_q: Floats, epsilon: float) -> tuple[Floats, Floats]:
-    low, high = np.log(epsilon), np.log1p(-epsilon)
-    return np.clip(log_p, low, high), np.clip(log_q, low, high)
+def _limited(log: Floats, conventions: Mapping[str, Any]) -> Floats:
+    """The logarithm of a probability as clipping leaves it."""
+    kind, epsilon = conventions["clipping"], conventions["epsilon"]
+    if kind == "none":
+        return log
+    if kind == "logarithm":
+        return np.asarray(np.maximum(log, np.log(epsilon)))
+    if kind == "added":
+        return np.asarray(np.logaddexp(log, np.log(epsilon)))
+    return np.asarray(np.clip(log, np.log(epsilon), np.log1p(-epsilon)))
 
 
 def _power(log_base: Floats, exponent: Any) -> Floats:
@@ -107,9 +114,9 @@ def _inside_and_outside(
     log_p: Floats, log_q: Floats, conventions: Mapping[str, Any]
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """The logarithms of p and 1 - p in the modulating factor, and those in the cross entropy."""
-    clipped = _clipped(log_p, log_q, conventions["epsilon"]) if conventions["clipping"] != "none" else (log_p, log_q)
-    outside = clipped if conventions["clipping"] == "probability" else (log_p, log_q)
-    return *outside, *clipped
+    limited = _limited(log_p, conventions), _limited(log_q, conventions)
+    outside = limited if conventions["clipping"] == "probability" else (log_p, log_q)
+    return *outside, *limited
 
 
 def _elements(
@@ -128,8 +135,8 @@ def _elements(
         clip = parameters["clip"]
         shifted = np.log(np.maximum(np.exp(log_p) - clip, 0.0)) if clip else log_p
         rest = np.log1p(-np.exp(shifted)) if clip else ce_q
-        if clip and conventions["clipping"] == "cross-entropy":
-            rest = np.clip(rest, np.log(conventions["epsilon"]), np.log1p(-conventions["epsilon"]))
+        if clip and conventions["clipping"] != "probability":
+            rest = _limited(rest, conventions)
         positive = _product(t * _power(log_q, parameters["gamma_positive"]), ce_p)
         return positive + _product((1.0 - t) * _power(shifted, parameters["gamma_negative"]), rest)
     if formula == "heatmap":

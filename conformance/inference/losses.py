@@ -1,7 +1,7 @@
 """Formula, prediction, classes, meaning of alpha and soft targets, decided together: each changes the same numbers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -34,6 +34,13 @@ EXPONENTS = (2.0, 1.0, 0.5, 1.5, 2.5, 3.0, 4.0, 5.0, 0.0)
 
 RULES = ("blended", "mixture", "distance")
 FORMULAS = tuple(AXES["formula"])
+ADDED = tuple(digit * 10.0**-power for power in (6, 5, 4, 3, 2) for digit in (1, 2, 5))
+"""Epsilons inside a logarithm that change ordinary losses; smaller ones do not."""
+
+DEEP_LOGITS = tuple(np.where(ONE_HOT == 1, -size, 0.0) for size in (30.0, 60.0))
+DEEP_PROBABILITIES = tuple(np.where(ONE_HOT == 1, size, 0.5) for size in (1e-13, 1e-26))
+"""Hard elements of two sizes: their losses are as one to two where nothing is clipped."""
+
 HARD_AS_FOCAL = ("quality", "heatmap")
 """Formulas that are the focal loss for hard targets."""
 
@@ -54,12 +61,19 @@ class Fit:
         Parameters that are passed under the name of another one, such as the beta of a loss that calls it gamma.
     weights
         What positives and negatives weigh, where that is no known meaning of alpha.
+    added
+        An epsilon inside the logarithm that is large enough to show in ordinary losses.
     """
 
     conventions: Mapping[str, str]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
     weights: str = ""
+    added: float = 0.0
+
+    def formula(self, **changes: Any) -> dict[str, Any]:
+        """The conventions of its losses for hard targets, with some changed."""
+        return {**_inside(self.added), **self.conventions, "soft_targets": "mixture", **changes}
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Every parameter of the formula, from those that were given."""
@@ -90,13 +104,56 @@ def explanations(
     *hard, soft = measured
     if not all(one.usable and np.any(one.got) for one in hard):
         return []  # zeros are explained by anything
-    combinations = all_combinations() if candidates is None else candidates
-    fits = [fit for conventions in combinations for fit in _fitting(subject, hard, soft, conventions)]
+    combinations = list(all_combinations() if candidates is None else candidates)
+    fits: list[Fit] = []
+    for added in dict.fromkeys((_declared_inside(subject), 0.0)):
+        fits = fits or [fit for one in combinations for fit in _fitting(subject, hard, soft, one, added)]
+    limit = None if fits else _limit(subject, hard[0].question)
+    if limit is not None:
+        pairs = [(one, added) for one in combinations for added in _possibly_added(subject, limit, one)]
+        fits = [fit for one, added in pairs for fit in _fitting(subject, hard, soft, one, added)]
     # Soft targets that something explains are supported; class weights explain whatever weighs classes.
     explained = [fit for fit in fits if fit.conventions["soft_targets"] != "unsupported"] or fits
     if "alpha" in subject.takes:
         return explained
     return [fit for fit in explained if fit.conventions["alpha"] != "class-vector"] or explained
+
+
+def _declared_inside(subject: Subject) -> float:
+    """The epsilon that is declared to stand inside the logarithm, of any size."""
+    added = subject.conventions.get("clipping") == "added"
+    return float(subject.conventions["epsilon"]) if added else 0.0
+
+
+def _inside(added: float) -> dict[str, Any]:
+    return {"clipping": "added" if added else "none", "epsilon": added}
+
+
+def _limit(subject: Subject, question: Question) -> Measured | None:
+    """The hardest elements, of logits or of probabilities, if less hard ones have the same loss."""
+    for one, other in (DEEP_LOGITS, DEEP_PROBABILITIES):
+        pair = [subject.ask(replace(question, predictions=level)) for level in (one, other)]
+        if all(measured.usable for measured in pair):
+            # What takes logits takes probabilities for logits too, so that these come second.
+            near, far = (float(np.abs(np.asarray(measured.got)).max(initial=0.0)) for measured in pair)
+            return pair[1] if near > 0 and abs(far / near - 1.0) < 0.01 else None
+    return None
+
+
+def _possibly_added(subject: Subject, limit: Measured, conventions: Mapping[str, str]) -> Sequence[float]:
+    """Epsilons inside the logarithm by which the hardest elements have their loss."""
+    if conventions["alpha"] != "none" and "alpha" not in subject.takes:
+        return ADDED  # with a weight that nobody knows
+    question, tiny = limit.question, 1e-13
+    parameters = {**PARAMETERS[0], "alpha": None, **subject.given(question)}
+    supposed = {**_inside(tiny), **conventions, "soft_targets": "mixture"}
+    # The exponents have no effect on them, so that any will do; they are far below 1e-13.
+    pair = alike(limit.got, losses(question.predictions, question.targets, supposed, parameters))
+    if pair is None:
+        return ()
+    hardest = np.unravel_index(np.argmax(pair[1]), pair[1].shape)
+    epsilon = float(tiny ** (pair[0][hardest] / pair[1][hardest]))
+    return (_short(epsilon, 10 * subject.tolerance),) if 0 < epsilon < 0.1 else ()
 
 
 def all_combinations() -> Iterator[dict[str, str]]:
@@ -168,7 +225,11 @@ def unknown_weights(subject: Subject, measured: Sequence[Measured]) -> str:
 
 
 def _fitting(
-    subject: Subject, hard: Sequence[Measured], soft: Measured, conventions: Mapping[str, str]
+    subject: Subject,
+    hard: Sequence[Measured],
+    soft: Measured,
+    conventions: Mapping[str, str],
+    added: float,
 ) -> Iterator[Fit]:
     formula = conventions["formula"]
     given = subject.given(hard[0].question)
@@ -176,7 +237,7 @@ def _fitting(
         np.ndim(given["alpha"])
     ):
         return  # a weight for each class was passed, or none was
-    supposed = {"clipping": "none", "epsilon": 0.0, **conventions}
+    supposed = {**_inside(added), **conventions}
     weighed = formula in ("focal", "star")
     for assigned in _assignments(formula, subject.conventions.get("formula"), given):
         settled = _settled(subject, hard, supposed, assigned)
@@ -192,8 +253,8 @@ def _fitting(
             continue  # it is known by its soft targets alone
         fixed = {name: value for name, value in whole.items() if not isinstance(value, str)}
         renamed = {name: value for name, value in whole.items() if isinstance(value, str)}
-        for rule in following or (("unsupported",) if weighed or soft.usable else ("formula",)):
-            yield Fit({**conventions, "soft_targets": rule}, fixed, renamed, weights)
+        for rule in following or ("unsupported",):
+            yield Fit({**conventions, "soft_targets": rule}, fixed, renamed, weights, added)
 
 
 def _assignments(formula: str, declared: str | None, given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -335,7 +396,7 @@ def _evidence(axis: str, subject: Subject, measured: Sequence[Measured], declare
     row = f"{question.predictions[0].tolist()} with targets {question.targets[0].tolist()}"
     expected = {}
     for value in AXES[axis]:
-        conventions = {"clipping": "none", "epsilon": 0.0, **declared, axis: value}
+        conventions = {**_inside(_declared_inside(subject)), **declared, axis: value}
         if conventions["soft_targets"] in ("unsupported", "formula"):
             conventions["soft_targets"] = "blended"
         if value in ("unsupported", "formula") or not has_formula(conventions):
@@ -346,10 +407,12 @@ def _evidence(axis: str, subject: Subject, measured: Sequence[Measured], declare
         with np.errstate(all="ignore"):
             numbers = losses(question.predictions, question.targets, conventions, parameters)[0]
         expected[value] = _text(numbers)
-    got = one.refusal if one.got is None else _text(one.got[0]) if one.got.ndim else number(one.got)
+    got = one.refusal if one.got is None else _text(one.got[0] if one.got.ndim and len(one.got) else one.got)
     return [Evidence(f"{row}{', ' if called else ''}{called}", got, expected)]
 
 
 def _text(numbers: Any) -> str:
+    if np.ndim(numbers) > 1 or not np.size(numbers):
+        return f"an array of shape {np.shape(numbers)}"
     row = np.atleast_1d(numbers)
     return f"[{', '.join(map(number, row))}]" if np.ndim(numbers) else number(numbers)

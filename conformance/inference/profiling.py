@@ -1,5 +1,6 @@
 """A profile for a function that has none: find out how it is called, what it does, and write both down."""
 
+import inspect
 import os
 import sys
 import warnings
@@ -18,7 +19,7 @@ from focal_ref.conformance.inference.describing import Description, Row, describ
 from focal_ref.conformance.inference.exploring import Found, Search
 from focal_ref.conformance.inference.formulas import has_formula, losses
 from focal_ref.conformance.inference.losses import alike
-from focal_ref.conformance.inference.raw import INTEGER, SIGNED, SINGLE
+from focal_ref.conformance.inference.raw import SINGLE
 from focal_ref.conformance.inference.reading import Unreadable, read
 from focal_ref.conformance.inference.subject import refusal_text
 from focal_ref.conformance.inference.writing import document_of, printable, toml
@@ -28,10 +29,8 @@ from focal_ref.conformance.targets.python import profile_target
 
 AREA = "FL-DECL-"
 
-PAIR = (
-    "it returns a pair of value and gradient: give the profile two functions, of which signature.gradient names the "
-    "one that returns the gradient"
-)
+SLOPES = ("grad", "derivative", "backward", "slope", "d_", "diff", "prime")
+"""Parts of the names of functions that return a derivative; whether they do is measured."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,9 @@ def profile_function(path: str, library: str | None = None) -> Profiling:
         if search.found is None:
             return _nothing_fits(search)
         found = exploring.with_flag(function, search.found, reading)
-        description = describe(function, found)
+        description = describe(
+            function, found, _slopes(path, function), reading.defaults.get(found.subject.signature.reduction)
+        )
         rows = (*_calling_rows(found, description), *description.rows)
         if description.unknown:
             return Profiling("", rows, _unknown_text(description.unknown), _unknown_details(description.unknown))
@@ -106,10 +107,27 @@ def imported(path: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
+def _slopes(path: str, function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """Functions beside this one whose names say that they return its derivative."""
+    module, _, attribute = path.partition(":")
+    owner, _, name = attribute.rpartition(".")
+    beside: Any = sys.modules[module]
+    for part in owner.split(".") if owner else ():
+        beside = getattr(beside, part)
+    stem = name.lower().replace("_loss", "").replace("loss", "") or name.lower()
+    prefix = f"{module}:{owner}." if owner else f"{module}:"
+    return {
+        prefix + other: value
+        for other, value in sorted(vars(beside).items())
+        if value is not function
+        and inspect.isroutine(value)
+        and stem in other.lower()
+        and any(word in other.lower() for word in SLOPES)
+    }
+
+
 def _verified(path: str, rows: Sequence[Row], found: Found, description: Description) -> Profiling:
     """The profile, after it was loaded and its declarations were tested on the function."""
-    if found.measured[0].pair:
-        return Profiling("", rows, f"no profile can say that {PAIR}")
     head = _head(path, found)
     complaints: list[Profiling] = []
     for told, notes in _tellings(description):
@@ -117,7 +135,7 @@ def _verified(path: str, rows: Sequence[Row], found: Found, description: Descrip
         try:
             profile = profile_from(document, "the profile")
         except ProfileError as error:
-            known = _not_to_be_said(found, description)
+            known = _not_to_be_said(description)
             problem = f"no profile can say that {known}" if known else f"no profile can say what was found: {error}"
             complaints.append(Profiling("", rows, problem))
             continue
@@ -131,18 +149,11 @@ def _verified(path: str, rows: Sequence[Row], found: Found, description: Descrip
     return complaints[0]
 
 
-def _not_to_be_said(found: Found, description: Description) -> str:
+def _not_to_be_said(description: Description) -> str:
     """What is known of the function and has no place in a profile, with what to do about it; or ""."""
-    form = found.subject.signature.targets
     softmax = description.conventions["multi_class"] == "softmax"
     if softmax and description.conventions["prediction"] == "probabilities":
         return "it takes the probabilities of a softmax: profile a function that takes logits and applies the softmax"
-    if softmax and found.subject.signature.returns == SINGLE:
-        return "rows come back as one number: profile a function that returns a number for each row"
-    if form == SIGNED:
-        return "its targets are -1 and +1: profile a function that takes 0 and 1 and hands 2 t - 1 on"
-    if form == INTEGER:
-        return "its targets are integers in the shape of the logits: profile a function that converts floating ones"
     return ""
 
 
@@ -226,6 +237,10 @@ def _calling_rows(found: Found, description: Description) -> list[Row]:
         rows.append(Row(f"signature.alpha_off.{key}", value, "alpha has no effect with it"))
     for key, value in signature.alpha_on.items():
         rows.append(Row(f"signature.alpha_on.{key}", value, "alpha has its effect with it"))
+    if signature.pair:
+        rows.append(Row("signature.pair", True, "the first part is the loss"))
+    if signature.gradient:
+        rows.append(Row("signature.gradient", signature.gradient, "returns the derivative of the loss"))
     if signature.construct:
         rows.append(Row("signature.construct", True, "a class: hyper-parameters go to its constructor"))
     return rows
@@ -236,6 +251,7 @@ _TARGETS = {
     "labels": "integer labels",
     "one-hot": "one-hot rows in the dtype of the logits",
     "integer": "integers in the shape of the logits",
+    "signed": "-1 and +1 in the dtype of the logits",
 }
 _RETURNS = {
     "elements": "a number for each logit",

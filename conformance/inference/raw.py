@@ -12,9 +12,6 @@ from focal_ref.conformance.inference.subject import Question, Subject
 from focal_ref.conformance.profiles.signature import PARAMETERS, Signature
 from focal_ref.conformance.targets.library import Library
 
-SIGNED, INTEGER = "signed", "integer"
-"""Forms of targets that a profile cannot declare: -1 and +1, and integers in the shape of the logits."""
-
 SINGLE = "sum"
 """What a function returns that gives a number alone: elements are had one call each."""
 
@@ -52,19 +49,33 @@ class RawSubject(Subject):
         self.fixed: Mapping[str, float] = {}
         self.takes = frozenset(name for name in PARAMETERS if getattr(signature, name))
         self.labels = signature.targets == "labels"
+        self.slope: Callable[..., Any] | None = None
         self.reduces = bool(signature.reduction)
+        self.single = signature.returns == SINGLE
         self.pair = False
 
     def supposing(self, **conventions: Any) -> "RawSubject":
-        return RawSubject(self.function, self.signature, self.library, self.dtype, {**self.conventions, **conventions})
+        return self._like(conventions={**self.conventions, **conventions})
 
     def called_by(self, signature: Signature) -> "RawSubject":
         """The same function, called in another way."""
-        return RawSubject(self.function, signature, self.library, self.dtype, self.conventions)
+        return self._like(signature=signature)
 
     def in_format(self, dtype: str) -> "RawSubject":
         """The same function, asked in another format."""
-        return RawSubject(self.function, self.signature, self.library, dtype, self.conventions)
+        return self._like(dtype=dtype)
+
+    def with_slope(self, slope: Callable[..., Any]) -> "RawSubject":
+        """The same function, with one that may return its derivative."""
+        other = self._like()
+        other.slope = slope
+        return other
+
+    def _like(self, **changes: Any) -> "RawSubject":
+        own = {name: getattr(self, name) for name in ("signature", "library", "dtype", "conventions")}
+        other = RawSubject(self.function, **{**own, **changes})
+        other.slope = self.slope
+        return other
 
     def value(self, question: Question) -> Any:
         with self._scope():
@@ -78,6 +89,10 @@ class RawSubject(Subject):
         with self._scope():
             keywords = self._keywords(question)
             arrays = self._arrays(question)
+            if self.conventions.get("gradient") == "function" and self.slope is not None:
+                keywords.pop(self.signature.reduction, None)
+                result = self._called_with(self.slope, *arrays, **keywords)
+                return self._restored(self.library.to_numpy(result, "the gradient"), question)
             if self.conventions.get("gradient") == "function":
                 result = self._called(*arrays, **keywords)
                 if not isinstance(result, tuple | list) or len(result) != 2:
@@ -94,9 +109,11 @@ class RawSubject(Subject):
 
     def _called(self, predictions: Any, targets: Any, **keywords: Any) -> Any:
         """Call the function, or an instance of the class."""
-        function = self.function
         if self.signature.construct:
-            function, keywords = self.function(**keywords), {}
+            return self._called_with(self.function(**keywords), predictions, targets)
+        return self._called_with(self.function, predictions, targets, **keywords)
+
+    def _called_with(self, function: Callable[..., Any], predictions: Any, targets: Any, **keywords: Any) -> Any:
         data = {"logits": predictions, "targets": targets}
         if self.signature.arguments:
             named = {self.signature.arguments[role]: array for role, array in data.items()}
@@ -145,8 +162,11 @@ class RawSubject(Subject):
             labels = question.targets.argmax(axis=-1) if question.labels is None else question.labels
             targets = np.asarray(labels).astype(np.int64)
         else:
-            numbers = 2.0 * question.targets - 1.0 if signature.targets == SIGNED else question.targets
-            targets = np.asarray(numbers.astype(np.int64 if signature.targets == INTEGER else dtype))
+            integers = signature.targets == "integer"
+            if integers and np.any(question.targets != np.rint(question.targets)):
+                raise TypeError("it takes integers, which are never soft")
+            numbers = 2.0 * question.targets - 1.0 if signature.targets == "signed" else question.targets
+            targets = np.asarray(numbers.astype(np.int64 if integers else dtype))
         missing = max(0, signature.minimum_rank - predictions.ndim)
         if missing:
             predictions, targets = (array.reshape((1,) * missing + array.shape) for array in (predictions, targets))

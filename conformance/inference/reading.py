@@ -57,6 +57,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Names by which arguments are known, in lower case."""
 
+REDUCED = ("none", "mean", "sum", "average", "avg", "batchmean", "elementwise")
+"""What an argument under another name is by default, if it is the one of the reduction."""
+
 HYPER = ("alpha", "gamma", "beta", "gamma_positive", "gamma_negative", "clip")
 
 
@@ -134,6 +137,8 @@ def read(function: Callable[..., Any]) -> Reading:
         and parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     ]
     roles = {role: _of_role(role, named) for role in NAMES if role not in ("logits", "targets")}
+    others = (one.name for one in named if _is_reduction(one.name.lower(), one.default))
+    roles["reduction"] = tuple(dict.fromkeys([*roles["reduction"], *others]))
     taken = {name for names in roles.values() for name in names}
     rest = [parameter for parameter in named if parameter.name not in taken]
     empty = inspect.Parameter.empty
@@ -207,6 +212,11 @@ def _of_role(role: str, parameters: Sequence[inspect.Parameter]) -> tuple[str, .
     others = {name.strip("_") for other, names in NAMES.items() if other != role for name in names}
     containing = [own for name, own in by_name.items() if main in name and name not in others]
     return tuple(dict.fromkeys([*exact, *containing]))
+
+
+def _is_reduction(name: str, default: Any) -> bool:
+    """Whether an argument has to do with a reduction, by a part of its name or by what it is otherwise."""
+    return isinstance(default, str) and (default.lower() in REDUCED or "reduc" in name or "aggreg" in name)
 
 
 def _is_number(value: Any) -> bool:

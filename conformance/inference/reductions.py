@@ -98,8 +98,7 @@ def _terms(subject: Subject, fit: Fit, question: Question, counted: Any) -> tupl
     """The losses that are summed, and the denominator of each value of the axis."""
     rows = fit.conventions["multi_class"] == "softmax"
     soft = fit.conventions["soft_targets"]
-    conventions: dict[str, Any] = {"clipping": "none", "epsilon": 0.0, **fit.conventions}
-    conventions["soft_targets"] = "mixture" if soft == "unsupported" else soft
+    conventions = fit.formula(soft_targets="mixture" if soft == "unsupported" else soft)
     given = fit.parameters(subject.given(question))
     each = losses(question.predictions, question.targets, conventions, given)
     valid = counted if rows else np.broadcast_to(counted[..., np.newaxis], question.predictions.shape)

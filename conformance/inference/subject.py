@@ -78,6 +78,8 @@ class Subject(ABC):
         Whether it takes integer labels in the place of targets.
     reduces
         Whether it has an argument for the reduction; without one, a number that comes back has one meaning.
+    single
+        Whether it returns one number, so that elements, or rows, are asked for one after the other.
     dtype
         In which format it is asked.
     pair
@@ -89,6 +91,7 @@ class Subject(ABC):
     fixed: Mapping[str, float]
     labels: bool
     reduces: bool
+    single: bool
     dtype: str
     pair = False
 
@@ -159,6 +162,7 @@ class TargetSubject(Subject):
             if self.conventions["alpha"] == "none":
                 self.takes -= {"alpha"}
         self.labels = self.function in ("loss_from_labels", ROWS)
+        self.single = signature.returns == "sum"
         self.reduces = bool(signature.reduction or signature.binding) or profile.library == "process"
 
     def value(self, question: Question) -> Any:

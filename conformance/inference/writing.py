@@ -36,6 +36,10 @@ def signature_table(signature: Signature) -> dict[str, Any]:
             table[name] = getattr(signature, name)
     if signature.returns not in ("", "elements", "rows"):
         table["returns"] = signature.returns
+    if signature.pair:
+        table["pair"] = True
+    if signature.gradient:
+        table["gradient"] = signature.gradient
     names = {name: value for name, value in signature.reductions.items() if value != name and name in REDUCTIONS}
     inner = {
         "arguments": signature.arguments,

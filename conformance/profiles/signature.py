@@ -13,7 +13,7 @@ PARAMETERS = ("alpha", "gamma", "beta", "gamma_positive", "gamma_negative", "cli
 OPTIONS = ("reduction", "encoding", "weights", "normalizer", "precision")
 """Other keyword arguments of the canonical call, likewise."""
 
-TARGETS = ("floating", "same", "labels", "one-hot")
+TARGETS = ("floating", "same", "integer", "signed", "labels", "one-hot")
 RETURNS = ("elements", "rows", "classes", "flat", "sum")
 REDUCTIONS = ("none", "mean", "sum")
 INPUTS = ("logits", "targets")
@@ -50,14 +50,18 @@ class Signature:
     reductions
         What the function calls "none", "mean" and "sum", where it has other names.
     targets
-        "floating" to convert targets to the logits' dtype, "same" to hand them over as they are, "labels" for integer
-        labels, "one-hot" to make labels one-hot in the logits' dtype.
+        "floating" to convert targets to the logits' dtype, "same" to hand them over as they are, "integer" for integers
+        in the logits' shape, "signed" for -1 and +1 in the logits' dtype, "labels" for integer labels, "one-hot" to
+        make labels one-hot in the logits' dtype.
     class_axis
         Where a softmax, or labels, have their classes.
     returns
         "elements": one result for each logit; "rows": one for each row of a softmax; "classes": an array in the
         logits' shape whose sum over the classes is the loss of a row; "flat": elements in one dimension; "sum": one
         number, the sum over the elements.
+    pair
+        Whether it returns a pair, whose first part is the loss. With conventions.gradient = "function" the second one
+        is the derivative of each element, or row, with respect to the logits.
     minimum_rank
         Logits of fewer dimensions get leading ones.
     trailing_axis
@@ -93,6 +97,7 @@ class Signature:
     targets: str = "floating"
     class_axis: int = -1
     returns: str = ""
+    pair: bool = False
     minimum_rank: int = 0
     trailing_axis: bool = False
     iou: str = ""
@@ -129,6 +134,7 @@ def loss_signature(table: Table) -> Signature:
         targets=table.one_of("targets", TARGETS, "floating"),
         class_axis=table.typed("class_axis", int, -1, "an axis"),
         returns=table.one_of("returns", RETURNS, "") if "returns" in table.values else "",
+        pair=table.typed("pair", bool, False, "true or false"),
         minimum_rank=rank,
         trailing_axis=table.typed("trailing_axis", bool, False, "true or false"),
     )
@@ -161,6 +167,10 @@ def check_loss(
         raise table.error("returns", f"got {returns!r}; allowed are {listed(allowed)}, for what is a {function}")
     if rows and not signature.takes_labels and signature.targets != "same":
         raise table.error("targets", f"got {signature.targets!r}; allowed are same, labels, one-hot, for a softmax")
+    if signature.targets == "integer" and conventions["soft_targets"] != "unsupported":
+        raise table.error("targets", "got 'integer'; conventions.soft_targets is then 'unsupported'")
+    if signature.gradient and (signature.pair or conventions["gradient"] != "function"):
+        raise table.error("gradient", "named; conventions.gradient is then 'function', and signature.pair false")
     if library != "process" and not signature.binding:
         _check_parameters(table, signature, function, conventions)
     return Signature(**{**vars(signature), "returns": returns})

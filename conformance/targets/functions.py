@@ -5,22 +5,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from focal_ref.conformance.conventions.scope import CAPABILITY_OF_FUNCTION
 from focal_ref.conformance.family.functions import FUNCTIONS
 from focal_ref.conformance.targets import Call
 
 Function = Callable[..., Any]
 
 CAPABILITY_OF: Mapping[str, str] = MappingProxyType(
-    {
-        "loss_from_labels": "labels",
-        "loss_from_probabilities": "probabilities",
-        "softmax_loss": "softmax",
-        "star_loss": "star",
-        "quality_focal_loss": "quality",
-        "varifocal_loss": "varifocal",
-        "asymmetric_loss": "asymmetric",
-        "heatmap_focal_loss": "heatmap",
-    }
+    {function: capability for function, capability in CAPABILITY_OF_FUNCTION.items() if function != "loss"}
 )
 """The capability by which a profile claims a function beside the focal loss."""
 

@@ -48,6 +48,8 @@ class Mapped:
 
     def __call__(self, logits: Native, targets: Native, **keywords: Any) -> Native:
         shape, reduction = tuple(logits.shape), keywords.get("reduction", "none")
+        if self.signature.targets == "signed":
+            targets = 2 * targets - 1
         if self.signature.returns == "sum" and reduction == "none" and not self.gradient:
             return self._one_by_one(logits, targets, keywords)
         rank = max(len(shape), self.signature.minimum_rank)
@@ -66,8 +68,15 @@ class Mapped:
         positional = [given[name] for name in self.signature.order if name not in self.signature.arguments]
         named = {name: given[key] for key, name in self.signature.arguments.items()}
         if self.signature.construct:
-            return self.function(**own)(*positional, **named)
-        return self.function(*positional, **named, **own)
+            result = self.function(**own)(*positional, **named)
+        else:
+            result = self.function(*positional, **named, **own)
+        return self._of_pair(result) if self.signature.pair else result
+
+    def _of_pair(self, result: Any) -> Native:
+        if not isinstance(result, tuple | list) or len(result) != 2:
+            raise TypeError("signature.pair is true, but the function returns no pair")
+        return result[1 if self.gradient else 0]
 
     def _own_keywords(self, keywords: dict[str, Any]) -> dict[str, Any]:
         """Keyword arguments under the function's own names, with what it calls no alpha and its reductions."""
@@ -149,9 +158,8 @@ def is_canonical(profile: Profile) -> bool:
         targets=signature.targets,
         returns=signature.returns,
     )
-    return (
-        plain == signature and profile.conventions["alpha_off"] == "none" and signature.returns not in ("sum", "flat")
-    )
+    reshaped = signature.returns in ("sum", "flat") or signature.targets == "signed"
+    return plain == signature and profile.conventions["alpha_off"] == "none" and not reshaped
 
 
 def canonical_keywords(call: Call, profile: Profile) -> dict[str, Any]:
@@ -175,8 +183,12 @@ def canonical_keywords(call: Call, profile: Profile) -> dict[str, Any]:
 def own_targets(call: Call, profile: Profile) -> Array:
     """The targets of a call as the function wants them."""
     kind = profile.signature.targets
-    if kind == "floating":
+    if kind in ("floating", "signed"):
         return np.asarray(call.targets.astype(call.logits.dtype))
+    if kind == "integer":
+        # What is no integer is for the function to refuse.
+        whole = call.targets.dtype.kind == "b" or bool(np.all(np.isin(call.targets, (0, 1))))
+        return np.asarray(call.targets.astype(np.int64)) if whole else call.targets
     if call.targets.dtype.kind not in "iu" or call.targets.ndim == call.logits.ndim or kind == "same":
         return call.targets
     classes = call.logits.shape[-1]

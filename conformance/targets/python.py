@@ -292,10 +292,13 @@ def profile_target(profile: Profile, path: str | None = None, device: str | None
     if signature.binding:
         bound = function()
         function, direct = bound.loss, getattr(bound, "value_and_gradient", None)
-    elif signature.gradient:
-        direct = _value_and_gradient(function, _imported(signature.gradient), profile, library)
+    elif profile.conventions["gradient"] == "function" and (signature.gradient or signature.pair):
+        slope = _imported(signature.gradient) if signature.gradient else function
+        direct = _value_and_gradient(function, slope, profile, library)
     if profile.conventions["gradient"] == "function" and direct is None:
-        where = f"method value_and_gradient of {path}" if signature.binding else "signature.gradient"
+        where = (
+            f"method value_and_gradient of {path}" if signature.binding else "signature.gradient, and no signature.pair"
+        )
         raise UsageError(f"profile {profile.name!r}: conventions.gradient is 'function', but there is no {where}")
     return PythonTarget(profile.name, function, profile, library, direct)
 
@@ -332,15 +335,16 @@ def _set_environment(profile: Profile) -> None:
 
 def _imported(path: str) -> Callable[..., Any]:
     module_name, _, attribute = path.partition(":")
-    if not attribute:
+    if not attribute or not all(part.isidentifier() for part in module_name.split(".")):
         raise UsageError(f"--target: got {path!r}; it is package.module:function")
     try:
         with warnings.catch_warnings():
             # What a package warns about while it is imported is its own affair.
             warnings.simplefilter("ignore")
             function: Any = import_module(module_name)
-    except ImportError as error:
-        raise UsageError(f"--target: cannot import {module_name!r}: {error}") from error
+    except Exception as error:  # a module may do anything while it is imported
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        raise UsageError(f"--target: cannot import {module_name!r}: {kind}{error}") from error
     for part in attribute.split("."):
         if not hasattr(function, part):
             raise UsageError(f"--target: {module_name!r} has no {attribute!r}")

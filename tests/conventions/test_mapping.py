@@ -208,6 +208,66 @@ def test_a_gradient_that_is_declared_but_not_there_is_refused(target):
         target(kept([]), NAMED, {"gradient": "function"})
 
 
+def test_a_pair_gives_the_loss_and_its_derivative(target):
+    def function(logits, targets, alpha, gamma):
+        return focal_ref.value_and_grad(logits, targets, alpha=alpha, gamma=gamma)
+
+    mine = target(function, NAMED | {"pair": True}, {"gradient": "function"})
+    expected = focal_ref.value_and_grad(X, T, alpha=0.25, gamma=2.0)
+    assert mine.value(Call(X, T)).tolist() == expected[0].tolist()
+    assert [array.tolist() for array in mine.value_and_gradient(Call(X, T))] == [one.tolist() for one in expected]
+    for requirement in ("FL-VAL-001", "FL-GRAD-001"):
+        result = run_item(Item(requirement, "float64"), mine, "pytest conformance")
+        assert result.passed, result.text
+
+
+def test_what_is_declared_a_pair_and_is_none_is_said(target):
+    mine = target(kept([]), NAMED | {"pair": True})
+    with pytest.raises(UsageError, match=r"signature\.pair is true, but the function returns no pair"):
+        mine.describe()
+
+
+def test_targets_are_given_as_integers(target):
+    calls = []
+    mine = target(kept(calls), NAMED | {"targets": "integer"}, {"soft_targets": "unsupported"})
+    mine.value(Call(X, T))
+    given = calls[-1][0][1]
+    assert given.dtype == np.int64
+    assert given.tolist() == [1, 0, 1]
+    mine.value(Call(X, np.array([0.5, 0.0, 1.0])))
+    assert calls[-1][0][1].tolist() == [0.5, 0.0, 1.0]
+
+
+def test_targets_are_given_as_minus_and_plus_one(target):
+    calls = []
+    mine = target(kept(calls), NAMED | {"targets": "signed"})
+    mine.value(Call(X.astype(np.float32), T.astype(np.float32)))
+    given = calls[-1][0][1]
+    assert given.dtype == np.float32
+    assert given.tolist() == [1, -1, 1]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("kind", ["elements", "rows"])
+def test_a_function_that_gives_one_number_has_the_reduction_that_it_declares(target, kind, reduction):
+    def function(logits, targets, alpha, gamma):
+        if kind == "elements":
+            each = focal_ref.loss(logits, targets, alpha=alpha, gamma=gamma)
+        else:
+            each = focal_ref.softmax_loss(logits, targets, alpha=alpha, gamma=gamma)
+        return getattr(each, reduction)()
+
+    conventions = {reduction: "elements" if kind == "elements" or reduction == "sum" else "rows"}
+    conventions |= {} if kind == "elements" else ROWS
+    form = {"returns": "sum", "targets": "floating" if kind == "elements" else "labels"}
+    mine = target(function, NAMED | form, conventions)
+    names = ("FL-VAL-001", "FL-VAL-004") if kind == "elements" else ("FL-SMX-001",)
+    for requirement in (*names, "FL-SHP-001", "FL-RED-002" if reduction == "mean" else "FL-RED-001"):
+        result = run_item(Item(requirement, "float64"), mine, "pytest conformance")
+        assert result.passed, result.text
+        assert result.comparisons
+
+
 def test_a_binding_takes_the_canonical_call(target):
     class Binding:
         def loss(self, logits, targets, *, alpha, gamma, reduction="none"):

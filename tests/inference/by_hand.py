@@ -81,7 +81,7 @@ def loss_with(true):
         if formula == "focal" and not np.isin(y, (0, 1)).all() and true["soft_targets"] == "unsupported":
             raise ValueError("targets are 0 or 1")
         with np.errstate(all="ignore"):
-            positive, negative = -np.log(inside), -np.log(1 - inside)
+            positive, negative = (-np.log(one) for one in logarithms_of(true, p, inside))
             entropy = np.where(y == 1, positive, np.where(y == 0, negative, y * positive + (1 - y) * negative))
             if rows:
                 hit = (y * p).sum(axis=-1)
@@ -115,6 +115,15 @@ def loss_with(true):
         return reduced(true, each.astype(x.dtype), x, y, ignored, weights, reduction)
 
     return loss
+
+
+def logarithms_of(true, p, inside):
+    """What the logarithms are taken of."""
+    if true["clipping"] == "added":
+        return p + true["epsilon"], 1 - p + true["epsilon"]
+    if true["clipping"] == "logarithm":
+        return np.maximum(p, true["epsilon"]), np.maximum(1 - p, true["epsilon"])
+    return inside, 1 - inside
 
 
 def targets_of(true, x, y):

@@ -131,6 +131,47 @@ def with_gradient(x, y, gamma=2.0):
     return -((1 - p) ** gamma) * np.log(p), sign * (1 - p) ** gamma * (gamma * p * np.log(p) + p - 1)
 
 
+def with_probabilities(x, y, gamma=2.0):
+    """What comes second is no gradient."""
+    p = _sigmoid(x)
+    return -np.where(y == 1, (1 - p) ** gamma * np.log(p), p**gamma * np.log(1 - p)), p
+
+
+def apart(x, y, gamma=2.0, reduction="none"):
+    each = with_gradient(x, y, gamma)[0]
+    return each.sum() if reduction == "sum" else each
+
+
+def apart_gradient(x, y, gamma=2.0):
+    return with_gradient(x, y, gamma)[1]
+
+
+def apart_gradient_wrong(x, y, gamma=2.0):
+    return -with_gradient(x, y, gamma)[1]
+
+
+def visible_epsilon(scores, truth, tau=2.0, smooth=1e-4):
+    """In float64 its epsilon shows in every loss."""
+    p = _sigmoid(scores)
+    return -truth * (1 - p) ** tau * np.log(p + smooth) - (1 - truth) * p**tau * np.log(1 - p + smooth)
+
+
+def by_positives(scores, truth, tau=2.0, reduce_by="pos"):
+    each = blended(scores, truth, -1, tau)
+    return each.sum() / max(1, (truth == 1).sum()) if reduce_by == "pos" else each
+
+
+def flagged_rows(onehot, raw, gamma=2, average=True):
+    each = rows_of_one_hot(raw, onehot, 1.0, gamma)
+    return each.mean() if average else each
+
+
+def mean_of_valid_rows(logits, labels, gamma=2.0, void=255):
+    each = labels_of_rows(logits, labels, gamma=gamma, ignore_index=void, reduction="none")
+    with np.errstate(invalid="ignore"):
+        return each.sum() / (labels != void).sum()
+
+
 def rows_of_probabilities(probabilities, labels, gamma=2.0):
     p = np.take_along_axis(probabilities, labels[..., np.newaxis], axis=-1)[..., 0]
     return -((1 - p) ** gamma) * np.log(p)

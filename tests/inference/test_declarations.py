@@ -21,7 +21,7 @@ CLASS_ALPHAS = ("uniform", "class-vector", "first/rest", "none")
 OFF = ("none", "-1", "0", "1", "flag", "unsupported")
 SOFT = ("blended", "mixture", "distance", "unsupported")
 MEANS = ("elements", "rows", "valid", "positives", "weights", "unsupported")
-CLIPPED = (("none", 0), ("cross-entropy", 1e-4), ("probability", 1e-4))
+CLIPPED = (("none", 0), *((kind, 1e-4) for kind in ("cross-entropy", "logarithm", "added", "probability")))
 
 
 def with_alpha(base, alpha):
@@ -225,17 +225,49 @@ def test_weights_that_are_none_of_the_known_ones_are_told_as_numbers():
     assert result_of("FL-DECL-001", target).passed
 
 
-def test_an_epsilon_that_is_added_is_no_limit():
-    def added(x, y, *, alpha, gamma, reduction="none"):
-        p = 1 / (1 + np.exp(-x))
-        positive, negative = np.log(p + 1e-6), np.log(1 - p + 1e-6)
-        return -y * alpha * (1 - p) ** gamma * positive - (1 - y) * (1 - alpha) * p**gamma * negative
+KINDS = ("cross-entropy", "logarithm", "added", "probability")
 
-    declared = {**FOCAL, "clipping": "cross-entropy", "epsilon": 1e-6}
-    target = PythonTarget("by hand", added, profile_with(declared, targets="same"), PlainLibrary("numpy", None, ""))
+
+@pytest.mark.parametrize("epsilon", [1e-20, 1e-14, 1e-6, 3e-4, 0.02])
+@pytest.mark.parametrize("prediction", ["logits", "probabilities"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_epsilon_of_any_size_is_measured(kind, prediction, epsilon):
+    true = {**FOCAL, "prediction": prediction, "clipping": kind, "epsilon": epsilon}
+    assert result_of("FL-DECL-007", target_with(true, true, targets="same")).text == ""
+    declared = {**true, "epsilon": epsilon * 1.2}
+    text = result_of("FL-DECL-007", target_with(true, declared, targets="same")).text
+    assert f"declared {declared['epsilon']}, behaves as {epsilon}" in text
+
+
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-3, 0.02])
+@pytest.mark.parametrize("declared", [kind for kind in KINDS if kind != "added"])
+def test_an_epsilon_that_is_added_is_no_limit(declared, epsilon):
+    true = {**FOCAL, "clipping": "added", "epsilon": epsilon}
+    target = target_with(true, true | {"clipping": declared}, targets="same")
     text = result_of("FL-DECL-007", target).text
-    assert "declared cross-entropy, behaves as none of the known values" in text
-    assert "1e-06 is added inside the logarithm, not a limit of p" in text
+    assert f"declared {declared}, behaves as added" in text
+    assert result_of("FL-DECL-001", target).text == ""
+
+
+@pytest.mark.parametrize(("true", "declared"), tuple(permutations(KINDS, 2)))
+def test_what_float32_does_not_show_is_not_accused(true, declared):
+    """1 - 1e-8 is 1 in float32: a limit of p there is a limit of the logarithm."""
+    whole = {**FOCAL, "clipping": true, "epsilon": 1e-8}
+    profile = profile_with(whole | {"clipping": declared}, dtypes=("float32",), targets="same")
+    target = PythonTarget("by hand", loss_with(whole), profile, PlainLibrary("numpy", None, ""))
+    text = result_of("FL-DECL-007", target).text
+    assert ("behaves as added" in text) if true == "added" else bool(text) == (declared == "added")
+
+
+def test_a_limit_of_another_form_is_none_of_the_known_ones():
+    right = loss_with(FOCAL)
+
+    def capped(x, y, **options):
+        return np.minimum(right(x, y, **options), right(np.full_like(x, -12.0), np.ones_like(y), **options))
+
+    declared = {**FOCAL, "clipping": "cross-entropy", "epsilon": 6.1e-6}
+    target = PythonTarget("by hand", capped, profile_with(declared, targets="same"), PlainLibrary("numpy", None, ""))
+    assert "declared cross-entropy, behaves as" in result_of("FL-DECL-007", target).text
 
 
 @pytest.mark.parametrize("measured", [1e-7, 1e-3])
