@@ -1,8 +1,7 @@
 """Runs the target for one requirement and dtype and collects what was compared and what failed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,45 +19,19 @@ from focal_ref.conformance.conventions.calls import (
     absolute_errors,
     expected,
     feasible,
-    has_stored_results,
     ordinary_call,
-    stands_for_off,
 )
 from focal_ref.conformance.findings import MAXIMUM_LISTED, Finding, shown, signature
 from focal_ref.conformance.formats import FORMATS, Format, to_bits
+from focal_ref.conformance.outcome import Outcome
 from focal_ref.conformance.regimes import Regimes, positions_of
 from focal_ref.conformance.requirements import Requirement
+from focal_ref.conformance.stored_vectors import compare_stored
 from focal_ref.conformance.targets import ROWS, Call, NotNative, Target, TargetFault
-from focal_ref.conformance.vectors import Group, VectorSet, load_vectors
+from focal_ref.conformance.vectors import Group
 
 HUGE = 1e9
 """Where a bound that grows with gamma stops growing."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one requirement and dtype came to.
-
-    Attributes
-    ----------
-    comparisons
-        Elements compared; a check that compares nothing has failed.
-    error, budget
-        The largest error in proportion to its budget, and that budget, in ulp; 0 where nothing was measured.
-    findings
-        Empty if the requirement is met.
-    regimes
-        The largest errors by regime.
-    cases
-        Which cases passed, and in which ways the others failed.
-    """
-
-    comparisons: int
-    error: float
-    budget: float
-    findings: tuple[Finding, ...]
-    regimes: Regimes = field(default_factory=Regimes)
-    cases: Cases = field(default_factory=Cases)
 
 
 class Examiner:
@@ -156,53 +129,7 @@ class Examiner:
         precision
             Passed to the target.
         """
-        for name in names:
-            for group in _vector_set(name).groups:
-                if group.dtype == self.dtype:
-                    self._vector_group(group, quantity, select, precision)
-
-    def _vector_group(
-        self,
-        group: Group,
-        quantity: str,
-        select: Callable[[Group, Array], Any] | None,
-        precision: str,
-    ) -> None:
-        profile = self.target.profile
-        if group.encoding == "soft" and profile.conventions["soft_targets"] != "blended":
-            return
-        if stands_for_off(group.alpha, profile):
-            return
-        arrays = group.arrays
-        chosen = np.ones(arrays.logits.shape, bool)
-        if select is not None:
-            chosen &= select(group, arrays.logits)
-        ids = [test.id for test in group.tests]
-        if self.case is not None:
-            chosen &= np.array([identifier == self.case for identifier in ids])
-        index = np.flatnonzero(chosen)
-        if index.size == 0:
-            return
-        # Repeated up to a round size, so that compiling targets meet few shapes.
-        size = 1 << max(6, int(index.size - 1).bit_length())
-        call = Call(
-            np.resize(arrays.logits[index], size),
-            np.resize(arrays.targets[index], size),
-            alpha=group.alpha,
-            gamma=group.gamma,
-            precision=precision,
-        )
-        asked = feasible(call, profile)
-        got = self.run(quantity, call, ids[int(index[0])])
-        if got is None:
-            return
-        asked = replace(asked, logits=arrays.logits[index], targets=arrays.targets[index])
-        if (asked.alpha, asked.gamma) == (group.alpha, group.gamma) and has_stored_results(profile, "loss", asked.alpha):
-            of = arrays.expected[quantity]
-            exact = Exact(of.numbers, of.high, of.low, of.ulp_exponent, of.scale_ulp_exponent)[index]
-        else:
-            exact = self.exact(asked)[quantity]
-        self.accuracy(quantity, asked, got[: index.size], exact, [ids[int(i)] for i in index])
+        compare_stored(self, names, quantity, select, precision)
 
     def run(self, quantity: str, call: Call, case: str) -> Array | None:
         """One quantity of a call, by its name or the parameter's; after an exception, which is a finding, None."""
@@ -460,12 +387,6 @@ class Examiner:
         self.comparisons += 1
         accepted = f"a result of shape {result.shape}"
         self._found(Finding(case, "value", "an error", accepted, {"call": signature(call)}, signature="accepted"))
-
-
-@cache
-def _vector_set(name: str) -> VectorSet:
-    """A stored set, read and verified once."""
-    return load_vectors(name)
 
 
 def flat(exact: Exact) -> Exact:

@@ -7,8 +7,9 @@ from typing import Any
 
 from focal_ref.conformance.cases import Cases, packed, unpacked
 from focal_ref.conformance.checks import checks
-from focal_ref.conformance.examiner import Examiner, Outcome
+from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.findings import failure_text, is_loss_vector
+from focal_ref.conformance.outcome import Outcome
 from focal_ref.conformance.profiles import KINDS, Profile
 from focal_ref.conformance.requirements import DETECTION, Requirement, requirements
 from focal_ref.conformance.targets import Target
@@ -265,14 +266,11 @@ def verdict(
     broken = [result for result in results if not result.passed and result.item.name == SELF_CHECK]
     if broken:
         return ExitCode.SELF_CHECK, f"self-check failed: {broken[0].text}"
-    wrong: list[str] = []
+    wrong = misfits(expected, results, case, waivers, facts)
     failed = [result for result in results if result.is_red]
-    if waivers is not None and facts is not None and case is None:
-        pairs = [(item.name, item.dtype) for item in expected]
-        run = [_failure(result) for result in results]
-        wrong = problems(waivers, pairs, run, facts)
+    if waivers is not None and facts is not None and wrong:
         # What a misfitting waiver speaks of is that waiver's problem.
-        failed = [result for result in failed if not wrong or is_unexpected(_failure(result), waivers, facts)]
+        failed = [result for result in failed if is_unexpected(_failure(result), waivers, facts)]
     more = f"; {missing}" if missing else ""
     more += f"; {_counted(wrong, 'waiver problem')}" if wrong else ""
     if failed:
@@ -292,6 +290,20 @@ def verdict(
         count = _counted(expectedly, "waived requirement")
         return ExitCode.CONFORMANT, f"no unexpected failure: {count}, not conformant{remark}"
     return ExitCode.CONFORMANT, f"conformant: {sum(result.passed for result in results)} items passed{remark}"
+
+
+def misfits(
+    expected: Sequence[Item],
+    results: Sequence[Result],
+    case: str | None,
+    waivers: WaiverFile | None,
+    facts: Facts | None,
+) -> list[str]:
+    """What is wrong with the expected failures, one line each; see `verdict`. Of one case nothing can be said."""
+    if waivers is None or facts is None or case is not None:
+        return []
+    pairs = [(item.name, item.dtype) for item in expected]
+    return problems(waivers, pairs, [_failure(result) for result in results], facts)
 
 
 def expect(result: Result, waivers: WaiverFile, facts: Facts) -> Result:

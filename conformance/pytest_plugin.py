@@ -10,15 +10,15 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from focal_ref.conformance.findings import REPRO
-from focal_ref.conformance.gate import ExitCode, Item, Result, expect, items_of, run_item, verdict
+from focal_ref.conformance.gate import ExitCode, Item, Result, expect, items_of, misfits, run_item, verdict
 from focal_ref.conformance.profiles import ProfileError
 from focal_ref.conformance.reports import write
+from focal_ref.conformance.reports.files import ReportError, check_folder
 from focal_ref.conformance.reports.record import Run
 from focal_ref.conformance.reports.table import summary
 from focal_ref.conformance.targets import Target, UsageError
@@ -40,7 +40,9 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         option = config.getoption
         self.case: str | None = option("--case")
-        self.folder = Path(option("--report-dir"))
+        self.folder = check_folder(option("--report-dir"), "--report-dir")
+        self.unwritten = ""
+        self.misfits: list[str] = []
         self.results: dict[Item, Result] = {}
         self.broken: list[str] = []
         self.left: list[str] = []
@@ -113,7 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[TERMINATED] = signal.signal(signal.SIGTERM, _interrupted)
     try:
         config.stash[SESSION] = Session(config)
-    except (UsageError, ProfileError, WaiverError, LevelError) as error:
+    except (UsageError, ProfileError, WaiverError, LevelError, ReportError) as error:
         raise pytest.UsageError(" ".join(str(error).split())) from error
     except VectorError as error:
         pytest.exit(f"self-check failed: {error} (exit code {int(ExitCode.SELF_CHECK)})", int(ExitCode.SELF_CHECK))
@@ -184,11 +186,9 @@ class Gate:
                 self.session.results[result.item] = result
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        # pytest stops itself by a kind of KeyboardInterrupt as well, such as with --maxfail on several workers.
-        # Neither that nor pytest.exit, with a return code of its own, is an interruption.
-        self.is_interrupted = issubclass(excinfo.type, KeyboardInterrupt) and not issubclass(
-            excinfo.type, pytest.Session.Interrupted
-        )
+        # pytest and pytest-xdist stop themselves by kinds of KeyboardInterrupt as well, such as with --maxfail.
+        # Neither these nor pytest.exit, with a return code of its own, is an interruption.
+        self.is_interrupted = excinfo.type is KeyboardInterrupt
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: Any) -> None:
@@ -208,11 +208,19 @@ class Gate:
             code, reason = ExitCode.INTERNAL, broken
         elif exitstatus in (1, 2) and code in (ExitCode.CONFORMANT, ExitCode.NOTHING):
             code, reason = ExitCode.INTERNAL, "pytest failed outside of the suite; see above"
-        run.run = Run(run.description, run.target.profile, results, code, reason, run.level, run.command, run.expected)
-        session.exitstatus = code
+        run.misfits = misfits(run.expected, results, run.case, run.waivers, run.facts)
+        made = Run(run.description, run.target.profile, results, code, reason, run.level, run.command, run.expected)
         # A run of nothing is none, and the report of the one before stays.
-        if results:
-            write(run.run, run.folder)
+        try:
+            if results:
+                write(made, run.folder)
+        except ReportError as error:
+            run.unwritten = str(error)
+            if code is ExitCode.CONFORMANT:
+                # Who waits for a report must not find an old one beside a green run.
+                made = replace(made, exit_code=ExitCode.INTERNAL, reason=f"the report is not written; {reason}")
+        run.run = made
+        session.exitstatus = made.exit_code
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         run = self.session.run
@@ -223,11 +231,16 @@ class Gate:
                 )
             return
         terminalreporter.section("conformance")
-        for line in summary(run, max(100, terminalreporter._tw.fullwidth)) if run.results else ():
+        wide = terminalreporter._tw.fullwidth if terminalreporter.isatty else max(100, terminalreporter._tw.fullwidth)
+        for line in summary(run, wide, color=terminalreporter.hasmarkup) if run.results else ():
             terminalreporter.line(line)
         for line in self.session.left:
             terminalreporter.line(line)
-        terminalreporter.line(f"report: {self.session.folder}" if run.results else "report: none")
+        # The reason names the first alone.
+        for line in self.session.misfits[1:]:
+            terminalreporter.line(f"also: {line}")
+        written = self.session.unwritten or f"report: {self.session.folder}"
+        terminalreporter.line(written if run.results else "report: none")
         terminalreporter.line(f"verdict: {run.reason} (exit code {int(run.exit_code)})")
 
 

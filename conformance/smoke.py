@@ -39,6 +39,12 @@ PROBES = (
 )
 """Twelve vectors, eight of them with their gradient; one exponent, for which compiling targets compile once."""
 
+AREAS = ("VAL", "GRAD", "LAB", "SMX", "STAR", "REL")
+"""Areas that speak of values and gradients of a loss."""
+
+FIRST = 3
+"""Requirements that are run of what has no vector among the dozen."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -77,7 +83,7 @@ def harness_fault() -> str:
 def smoke_rows(target: Target, dtype: str) -> Sequence[Row]:
     """What came of each probe that the profile claims; of matchers and coders, their first requirements."""
     if target.profile.kind != "loss":
-        names = [name for name, entry in requirements().items() if claimed(entry, target.profile)][:3]
+        names = [name for name, entry in requirements().items() if claimed(entry, target.profile)][:FIRST]
         return [_row(name, "", examine(requirements()[name], target, dtype)) for name in names]
     rows = []
     for probe in PROBES:
@@ -87,6 +93,16 @@ def smoke_rows(target: Target, dtype: str) -> Sequence[Row]:
         target.begin()
         examiner.vectors([probe.vectors], probe.quantity, _selection(probe))
         rows.append(_row(probe.requirement, probe.quantity, examiner.outcome()))
+    return rows or _family_rows(target, dtype)
+
+
+def _family_rows(target: Target, dtype: str) -> list[Row]:
+    """Of a loss that has no vector among the dozen, such as a softmax: its first requirements."""
+    first = [entry for entry in requirements().values() if entry.area in AREAS and claimed(entry, target.profile)]
+    rows = []
+    for entry in first[:FIRST]:
+        target.begin()
+        rows.append(_row(entry.id, "", examine(entry, target, dtype)))
     return rows
 
 

@@ -89,7 +89,7 @@ def tentative_cases(ids: Iterable[str], level: str, folder: Traversable | None =
 
 
 def check_data(folder: Traversable | None = None) -> None:
-    """Hold every file of vectors against its manifest, and the manifests against the record of the release.
+    """Hold the requirements and the manifests against the record of the release, and the vectors against the manifests.
 
     Raises
     ------
@@ -99,9 +99,14 @@ def check_data(folder: Traversable | None = None) -> None:
     package = folder or files("focal_ref.conformance")
     record = f"released/{current()}.json"
     try:
-        frozen = json.loads((package / record).read_text(encoding="utf-8"))["manifests"]
+        document = json.loads((package / record).read_text(encoding="utf-8"))
+        frozen, asked = document["manifests"], document["requirements"]
     except (OSError, ValueError, KeyError) as error:
         raise VectorError(f"{record}: cannot be read: {type(error).__name__}: {error}") from error
+    for identifier, fields in asked.items():
+        known = requirements().get(identifier)
+        if (known is None or frozen_fields(known) != fields) and identifier not in tombstones()["requirements"]:
+            raise VectorError(f"requirements.toml: altered: {identifier} is not as in {record}")
     for manifest in MANIFESTS:
         content = _content(package, manifest)
         if hashlib.sha256(content).hexdigest() != frozen.get(manifest):
@@ -213,7 +218,7 @@ def violations(
 
 def budgets_fingerprint() -> str:
     """Stands for every budget: a hash of budgets over a grid of everything that they depend on."""
-    from focal_ref.conformance.accuracy import budget, family_budget
+    from focal_ref.conformance.accuracy import absolute_budget, budget, family_budget
     from focal_ref.conformance.family.functions import FUNCTIONS
     from focal_ref.conformance.formats import FORMATS
     from focal_ref.conformance.profiles import TIERS
@@ -231,6 +236,15 @@ def budgets_fingerprint() -> str:
                             for name in FUNCTIONS
                         ]
                     texts += [f"{number:.6g}" for array in numbers for number in np.broadcast_to(array, 6).tolist()]
+    sizes, probabilities = np.array([0.0, 1.0, 20.0, 700.0]), np.array([1e-30, 1e-7, 0.5, 1.0])
+    for format in FORMATS.values():
+        for quantity in ("value", "gradient"):
+            for exponent in (0.0, 0.5, 2.0):
+                for epsilon in (None, 1e-7, 1e-2):
+                    allowed = absolute_budget(
+                        format, quantity, size=sizes, probability=probabilities, exponent=exponent, epsilon=epsilon
+                    )
+                    texts += [f"{number:.6g}" for number in allowed.tolist()]
     return hashlib.sha256(" ".join(texts).encode()).hexdigest()
 
 

@@ -332,4 +332,11 @@ def _explained(error: Any) -> str:
         place = ": ".join([parts[0], ".".join(map(str, parts[1:]))]) if parts[1:] else parts[0]
     else:
         place = ".".join(map(str, parts))
-    return f"{place}: {error.message}" if place else str(error.message)
+    message = error.message
+    if error.validator == "additionalProperties":
+        message += f"; allowed are {', '.join(error.schema['properties'])}"
+    elif parts[-1:] == ["expires"]:
+        message += "; it is a date such as 2027-06-30"
+    elif parts == ["waiver"]:
+        message = "each waiver begins with [[waiver]]"
+    return f"{place}: {message}" if place else message

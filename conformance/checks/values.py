@@ -87,6 +87,9 @@ def documented_numbers(examiner: Examiner) -> None:
         # The nearest logit in 16 bits is not that of the printed probability.
         as_printed = examiner.possible(call) and examiner.format.bits > 16
         as_printed &= number.alpha is None or examiner.claims("alpha_balanced")
+        conventions = examiner.target.profile.conventions
+        # What is added inside the logarithm changes every number, and a limit those beyond it.
+        as_printed &= conventions["epsilon"] < (1e-6 if conventions["clipping"] == "added" else 1e-3)
         if got is not None and as_printed:
             natural = float(got[0])
             value = natural if number.base is None else natural / math.log(number.base)

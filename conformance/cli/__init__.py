@@ -5,6 +5,7 @@ from importlib import import_module
 
 USAGE = 4
 INTERRUPTED = 2
+INTERNAL = 3
 """As `focal_ref.conformance.gate.ExitCode`, where the gate cannot be imported."""
 
 COMMANDS = (
@@ -60,6 +61,13 @@ def main() -> None:
         sys.exit(done.exit_code)
     except click.Abort:
         sys.exit(INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        sys.exit(USAGE)
+    except OSError as error:
+        # A full disk behind the terminal, or a reader of the output that has gone.
+        print(f"focal-ref: the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(INTERNAL)
     except click.ClickException as error:
         print(f"focal-ref: {error.format_message()}", file=sys.stderr)
         sys.exit(USAGE)

@@ -42,7 +42,7 @@ def command(select: str | None, workers: str | None, **options: Any) -> None:
     A released package with a shipped profile:
       focal-ref conform --profile=optax
     A function of your own, with expected failures:
-      focal-ref conform --target=my_package.losses:focal_loss \
+      focal-ref conform --target=my_package.losses:focal_loss \\
           --profile=my_profile.toml --waivers=waivers.toml
     A program in any language:
       focal-ref conform --target-cmd=./my_program --profile=my_profile.toml
@@ -68,6 +68,8 @@ def run_suite(options: Sequence[str]) -> int:
     arguments = [
         str(folder / "test_conformance.py"),
         "-q",
+        # What failed stands in the table, just above the verdict.
+        "-rN",
         f"--config-file={folder / 'standalone.ini'}",
         f"--rootdir={folder}",
         "--import-mode=importlib",

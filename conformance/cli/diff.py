@@ -36,6 +36,8 @@ def command(first: Path, second: Path, factor: float, form: str) -> int:
       1  something did: it passed and does not any more, or an error grew by more than the factor
       4  a record cannot be read
     """
+    if factor != factor:
+        raise click.UsageError("--factor: got nan; it is a number from 1 on")
     found = difference(read(first), read(second), factor)
     click.echo(json.dumps(as_data(found), indent=2) + "\n" if form == "json" else as_text(found), nl=False)
     return WORSE if found.worse else 0

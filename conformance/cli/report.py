@@ -50,9 +50,11 @@ def command(record: Path, form: str, output: Path | None) -> None:
             refuse_same_file(output, record)
             write_text(output, FORMATS[form](known))
         elif form == "terminal":
-            color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+            is_terminal = sys.stdout.isatty()
+            color = is_terminal and not os.environ.get("NO_COLOR")
+            columns = shutil.get_terminal_size().columns
             click.echo(
-                terminal(known, max(100, shutil.get_terminal_size().columns), color=color), nl=False, color=color
+                terminal(known, columns if is_terminal else max(100, columns), color=color), nl=False, color=color
             )
         else:
             click.echo(FORMATS[form](known), nl=False)

@@ -8,9 +8,11 @@ import numpy as np
 
 from focal_ref.conformance.cli.target_options import chosen, target_options
 from focal_ref.conformance.findings import REPRO, failure_text
-from focal_ref.conformance.gate import Item, examine, items_of, not_claimed
+from focal_ref.conformance.gate import ExitCode, Item, examine, items_of, not_claimed
 from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import Target
+from focal_ref.conformance.vectors import VectorError
+from focal_ref.conformance.versioning import check_data
 
 
 @click.command("repro")
@@ -36,6 +38,11 @@ def command(identifier: str, **options: Any) -> None:
     if name not in requirements():
         raise click.UsageError(f"no requirement {name!r}; `focal-ref explain VAL` lists those of an area")
     target = chosen(options)
+    try:
+        check_data()
+    except VectorError as error:
+        click.echo(f"focal-ref: self-check failed: {error}", err=True)
+        sys.exit(int(ExitCode.SELF_CHECK))
     failed = False
     try:
         for item in _items(target, name, dtype):

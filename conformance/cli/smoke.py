@@ -45,7 +45,7 @@ def command(**options: Any) -> None:
     for row in rows:
         accuracy = f"{row.error:.4g} of {row.budget:.4g} ulp" if row.budget else ""
         outcome = "pass" if row.passed else "FAIL" if row.failed else "-"
-        line = f"{row.requirement:<12}{row.quantity:<10}{row.vectors:>3} {dtype:<9} {outcome:<6}{accuracy:<26}"
+        line = f"{row.requirement:<12}{row.quantity:<10}{row.vectors:>3} {dtype:<9} {outcome:<6}{accuracy:<26} "
         click.echo(line + (row.text or requirements()[row.requirement].sentence))
     if left:
         click.echo(left)

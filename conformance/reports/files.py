@@ -80,6 +80,20 @@ def write(run: Run, folder: Path) -> Mapping[str, Path]:
     return paths
 
 
+def check_folder(name: str, option: str) -> Path:
+    """The folder for the reports; one that cannot be made is refused before anything is run.
+
+    Raises
+    ------
+    ReportError
+        If the name is empty, or that of something else.
+    """
+    folder = Path(name)
+    if not name or any(place.exists() and not place.is_dir() for place in (folder, *folder.parents)):
+        raise ReportError(f"{option}: got {name!r}; it is a folder for the reports, which is made if there is none")
+    return folder
+
+
 def write_record(record: Record, folder: Path, stem: str | None = None) -> Mapping[str, Path]:
     """Write a record and the pages made from it, as a set; `stem` by default from the name of the target."""
     stem = stem or stem_of(record.target)

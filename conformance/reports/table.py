@@ -1,5 +1,8 @@
 """The table of a run for a terminal."""
 
+import re
+import textwrap
+from collections.abc import Sequence
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
@@ -13,6 +16,7 @@ from focal_ref.conformance.reports.rows import (
     FAIL,
     NOT_CLAIMED,
     NOT_RUN,
+    OUTCOMES,
     PASS,
     TENTATIVE,
     WAIVED,
@@ -32,9 +36,12 @@ STYLES = {
 MAXIMUM_NOT_RUN = 20
 """Rows of what was not run; of a filtered run the others are counted."""
 
+NARROWEST_SENTENCE = 20
+"""Where less than that is left of a line, the requirements are not spelled out."""
+
 
 def summary(run: Run, width: int, *, color: bool = False) -> list[str]:
-    """What was tested, and the table; one row a line."""
+    """What was tested, and the table; one row a line, what failed last, just above the verdict."""
     return _lines(Record.of(run), width, color)
 
 
@@ -55,10 +62,13 @@ def verdict_line(record: Record) -> str:
 
 def _lines(record: Record, width: int, color: bool) -> list[str]:
     described = record.described
+    shown = [
+        row
+        for row in sorted(rows(record), key=lambda row: -OUTCOMES.index(row.outcome))
+        if row.outcome != NOT_CLAIMED and (row.outcome != NOT_RUN or len(record.not_run) <= MAXIMUM_NOT_RUN)
+    ]
     listed = [
-        [safe_text(cell) for cell in (row.name, row.dtype, row.outcome, row.accuracy, row.sentence)]
-        for row in rows(record)
-        if row.outcome != NOT_RUN or len(record.not_run) <= MAXIMUM_NOT_RUN
+        [safe_text(cell) for cell in (row.name, row.dtype, row.outcome, row.accuracy, row.sentence)] for row in shown
     ]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     titles = ("requirement", "format", "outcome", "error in ulp")
@@ -66,9 +76,11 @@ def _lines(record: Record, width: int, color: bool) -> list[str]:
     for title, longest in zip(titles, widths, strict=True):
         table.add_column(title, no_wrap=True, width=longest)
     # What is too long for the terminal is the sentence; three columns stand between two cells.
-    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=max(20, width - sum(widths) - 3 * len(titles)))
+    rest = width - sum(widths) - 3 * len(titles)
+    if rest >= NARROWEST_SENTENCE:
+        table.add_column("", no_wrap=True, overflow="ellipsis", max_width=rest)
     for cells in listed:
-        texts = [Text(cell) for cell in cells]
+        texts = [Text(cell) for cell in cells[: len(table.columns)]]
         texts[2].stylize(STYLES[cells[2]])
         table.add_row(*texts)
     # No markup, no emoji, no highlighting: the texts are not ours.
@@ -79,5 +91,36 @@ def _lines(record: Record, width: int, color: bool) -> list[str]:
     console.print(table)
     assert isinstance(console.file, StringIO)
     head = ", ".join(f"{name}: {value}" for name, value in described.items())
-    rest = [f"{len(record.not_run)} more were not run"] if len(record.not_run) > MAXIMUM_NOT_RUN else []
-    return [safe_text(head), *(line.rstrip() for line in console.file.getvalue().splitlines()), *rest]
+    lines = [*_not_claimed(record, width)]
+    if len(record.not_run) > MAXIMUM_NOT_RUN:
+        lines.append(f"{len(record.not_run)} more were not run")
+    return [safe_text(head), *lines, *(line.rstrip() for line in console.file.getvalue().splitlines())]
+
+
+def _not_claimed(record: Record, width: int) -> list[str]:
+    """A line for each capability that is not claimed; the pages list each requirement."""
+    groups: dict[str, list[str]] = {}
+    for name, capability in record.not_claimed:
+        groups.setdefault(capability, []).append(name)
+    texts = [f"not claimed: no {name}: {ranges(ids)} ({len(ids)})" for name, ids in groups.items()]
+    return [
+        line
+        for text in texts
+        for line in textwrap.wrap(safe_text(text), width, subsequent_indent="  ", break_on_hyphens=False)
+    ]
+
+
+def ranges(ids: Sequence[str]) -> str:
+    """Ids of requirements in order, those that follow each other as "first to last"."""
+    runs: list[list[str]] = []
+    for name in ids:
+        if runs and _follows(runs[-1][-1], name):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def _follows(first: str, second: str) -> bool:
+    one, other = (re.fullmatch(r"(.*-)([0-9]{1,6})", name) for name in (first, second))
+    return bool(one and other and one[1] == other[1] and int(one[2]) + 1 == int(other[2]))

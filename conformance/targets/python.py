@@ -24,6 +24,9 @@ from focal_ref.conformance.targets.libraries import LIBRARIES
 from focal_ref.conformance.targets.library import Library
 from focal_ref.conformance.targets.mapping import Mapped, canonical_keywords, is_canonical, own_targets
 
+OWN_PACKAGE = "focal-ref"
+"""The distribution whose profiles describe backends."""
+
 
 class PythonTarget(Target):
     """A function of one library, on one device.
@@ -263,7 +266,14 @@ def function_target(path: str | None, profile_name: str | None, device: str | No
     """
     if profile_name is None:
         raise UsageError(f"--target needs --profile=FILE or one of {', '.join(shipped_profiles())}")
-    return profile_target(load_profile(profile_name), path, device)
+    profile = load_profile(profile_name)
+    if profile.package == OWN_PACKAGE and path is None:
+        raise UsageError(
+            f"profile {profile_name!r} describes this project's own code; run that with --backend={profile_name}"
+            if profile_name in LIBRARIES
+            else f"profile {profile_name!r} describes the suite's own implementations, which every run runs"
+        )
+    return profile_target(profile, path, device)
 
 
 def profile_target(profile: Profile, path: str | None = None, device: str | None = None) -> PythonTarget:
@@ -370,7 +380,7 @@ def _box_dtype(arrays: Mapping[str, Array | None]) -> str:
 
 
 def _version(package: str) -> str:
-    if package == "focal-ref":
+    if package == OWN_PACKAGE:
         from focal_ref import __version__
 
         return f"focal-ref {__version__}"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from focal_ref.conformance import smoke
+from focal_ref.conformance.cli import repro as repro_command
 from focal_ref.conformance.cli import smoke as smoke_command
 from focal_ref.conformance.gate import ExitCode
 from focal_ref.conformance.vectors import VectorError
@@ -60,6 +61,66 @@ def test_smoke_does_not_trust_spoilt_vectors(gate):
     done = gate.command("smoke", *TARGET)
     assert done.code == ExitCode.SELF_CHECK
     assert "verdict: self-check failed: vectors/grid.json: altered" in done.output
+
+
+def test_repro_does_not_trust_spoilt_vectors(gate):
+    def spoilt():
+        raise VectorError("vectors/grid.json: altered")
+
+    gate.monkeypatch.setattr(repro_command, "check_data", spoilt)
+    done = gate.command("repro", "FL-VAL-001", *TARGET)
+    assert done.code == ExitCode.SELF_CHECK
+    assert "focal-ref: self-check failed: vectors/grid.json: altered" in done.output
+
+
+STAR = """
+import numpy as np
+
+def star(logits, targets, *, gamma, beta):
+    scaled = gamma * (2 * targets - 1) * logits.astype(np.float64) + beta
+    return (np.logaddexp(0, -scaled) / gamma).astype(logits.dtype)
+
+def not_divided(logits, targets, *, gamma, beta):
+    return star(logits, targets, gamma=gamma, beta=beta) * logits.dtype.type(gamma)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "code"), [("star", ExitCode.CONFORMANT), ("not_divided", ExitCode.NOT_CONFORMANT)]
+)
+def test_smoke_of_another_loss_runs_its_first_requirements(gate, function, code):
+    gate.write("star.py", STAR)
+    text = (gate.folder / "mine.toml").read_text()
+    for old, new in {
+        "gate_losses:right": f"star:{function}",
+        'alpha = "alpha"\n': "",
+        'gamma = "gamma"': 'gamma = "gamma"\nbeta = "beta"',
+        'formula = "focal"': 'formula = "star"',
+        'alpha = "pos/1-pos"': 'alpha = "none"',
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    gate.write("star.toml", text)
+    done = gate.command("smoke", "--profile=star.toml")
+    assert done.code == code, done.output
+    assert "FL-STAR-001 " in done.output
+
+
+def test_without_a_command_the_help_is_shown(gate):
+    done = gate.command()
+    assert done.code == ExitCode.USAGE
+    assert done.output.startswith("Usage: ")
+    assert "conform" in done.output
+
+
+def test_an_output_that_cannot_be_written_is_one_line_and_an_internal_error(gate):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    gate.monkeypatch.setattr("click.echo", full)
+    done = gate.command("explain", "FL-VAL-001")
+    assert done.code == ExitCode.INTERNAL
+    assert done.output == "focal-ref: the output cannot be written: No space left on device\n"
 
 
 def test_smoke_runs_in_the_format_that_is_claimed(gate):

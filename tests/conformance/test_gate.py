@@ -14,6 +14,7 @@ from focal_ref.conformance import examiner, pytest_plugin, versioning
 from focal_ref.conformance.cli.conform import run_suite
 from focal_ref.conformance.gate import ExitCode, Item, Result, items_of, verdict
 from focal_ref.conformance.profiles import parse_profile
+from focal_ref.conformance.reports.files import ReportError
 from focal_ref.conformance.targets.builtin import CAUGHT_BY
 
 from .conftest import PROFILE
@@ -95,8 +96,16 @@ def test_3_an_error_inside_pytest_is_an_internal_one(gate):
         (("--target=nowhere:loss", "--profile=mine.toml"), "--target: cannot import 'nowhere'"),
         (("--target=gate_losses:nothing", "--profile=mine.toml"), "--target: 'gate_losses' has no 'nothing'"),
         (("--target=gate_losses", "--profile=mine.toml"), "--target: got 'gate_losses'; it is package.module:function"),
+        (("--target=:right", "--profile=mine.toml"), "--target: got ':right'; it is package.module:function"),
+        (("--target=..:right", "--profile=mine.toml"), "--target: got '..:right'; it is package.module:function"),
+        (("--target=broken:loss", "--profile=mine.toml"), "--target: cannot import 'broken': ZeroDivisionError: "),
+        (("--backend=numpy", "--report-dir=mine.toml"), "--report-dir: got 'mine.toml'; it is a folder for"),
+        (("--backend=numpy", "--report-dir=mine.toml/reports"), "--report-dir: got 'mine.toml/reports'; it is"),
+        (("--backend=numpy", "--report-dir="), "--report-dir: got ''; it is a folder for"),
         (("--target=gate_losses:right",), "--target needs --profile=FILE or one of"),
         (("--target=gate_losses:raises_always", "--profile=mine.toml"), "RuntimeError: out of paper"),
+        (("--profile=torch",), "profile 'torch' describes this project's own code; run that with --backend=torch"),
+        (("--profile=built-in",), "profile 'built-in' describes the suite's own implementations"),
         (("--profile=nothing",), "profile: got 'nothing'; it is neither a file nor one of"),
         (("--backend=numpy", "--profile=mine.toml"), "--backend runs this project's own code"),
         (("--backend=numpy", "--target-cmd=./program"), "--target-cmd runs a program; give --backend or --target-cmd"),
@@ -111,6 +120,7 @@ def test_3_an_error_inside_pytest_is_an_internal_one(gate):
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_4_what_cannot_be_tested_has_one_line_of_reason(gate, options, reason):
+    gate.write("broken.py", "1 / 0")
     done = gate.command("conform", *options)
     assert done.code == ExitCode.USAGE, done.output
     lines = [line for line in done.output.splitlines() if reason in line]
@@ -241,6 +251,43 @@ def test_a_worker_that_dies_and_one_that_stops_early_are_never_green(gate):
     assert done.code == ExitCode.INTERNAL, done.output
     assert "a check broke down, see its traceback: " in done.output
     assert "crashed while running" in done.output
+
+
+def test_two_workers_that_stop_at_a_failure_are_a_verdict_and_no_interruption(gate):
+    done = gate.suite("swaps_alpha", "-p", "xdist", "-n", "2", "-k", "FL-VAL", "--maxfail=1")
+    assert done.code == ExitCode.NOT_CONFORMANT, done.output
+    assert "items were skipped or filtered (exit code 1)" in done.output
+    assert gate.report[-1]["exit_code"] == ExitCode.NOT_CONFORMANT
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "reason"),
+    [
+        ("right", ExitCode.INTERNAL, "verdict: the report is not written; conformant: "),
+        ("accepts_any_shape", ExitCode.NOT_CONFORMANT, "verdict: not conformant: 1 requirement not met"),
+    ],
+)
+def test_3_a_report_that_cannot_be_written_is_never_green(gate, function, code, reason):
+    def full(run, folder):
+        raise ReportError(f"report: {folder}: cannot be written: No space left on device; name another folder")
+
+    gate.without_self_checks("FL-SHP-002")
+    gate.monkeypatch.setattr(pytest_plugin, "write", full)
+    done = gate.conform(function)
+    assert done.code == code, done.output
+    assert "\nreport: focal-ref-report: cannot be written: No space left on device" in done.output
+    assert f"\n{reason}" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_8_requirements_that_are_not_those_of_the_release_are_named(gate):
+    known = dict(versioning.requirements())
+    del known["FL-VAL-002"]
+    gate.monkeypatch.setattr(versioning, "requirements", lambda: known)
+    done = gate.conform("right")
+    assert done.code == ExitCode.SELF_CHECK, done.output
+    assert "requirements.toml: altered: FL-VAL-002 is not as in released/0.1.json" in done.output
+    assert gate.report is None
 
 
 def test_8_a_comparison_that_passes_everything_is_found(gate):

@@ -199,6 +199,10 @@ def test_waivers_of_another_target_are_refused(gate):
             "w.toml: waiver 1: expires: got '2027-13-01'; it is a date such as 2027-06-30",
         ),
         (waiver(expires="2027-06-30T10:00:00"), "w.toml: waiver 1: expires: .* is not of type 'string'"),
+        (waiver(note='"x"'), ".*; allowed are requirement, vectors, when, outcome, signature, reason, link, expires"),
+        (waiver(expires="2027-06-30T10:00:00"), ".*; it is a date such as 2027-06-30"),
+        (waiver(reason='"  "'), "w.toml: waiver 1: reason: "),
+        ('target = "mine"\n[waiver]', r"w.toml: waiver: each waiver begins with \[\[waiver\]\]"),
         (waiver(link='"somewhere"'), "w.toml: waiver 1: link: 'somewhere' does not match"),
     ],
 )

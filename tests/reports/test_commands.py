@@ -118,6 +118,11 @@ def test_the_factor_of_diff_is_at_least_one(focal_ref, reports):
     one_line_of_usage(focal_ref("diff", reports / "mine.jsonl", reports / "mine.jsonl", "--factor=0.5"), "x>=1")
 
 
+def test_a_factor_that_is_no_number_is_refused(focal_ref, reports):
+    answer = focal_ref("diff", reports / "mine.jsonl", reports / "mine.jsonl", "--factor=nan")
+    one_line_of_usage(answer, "--factor: got nan; it is a number from 1 on")
+
+
 def test_a_matrix_links_to_the_pages_that_were_made_from_its_records(focal_ref, reports):
     (reports / "sub").mkdir()
     code, out, _ = focal_ref(

@@ -142,6 +142,15 @@ def item(lines):
             ),
             "regimes.0.bins.0: ",
         ),
+        (
+            broken(lambda lines: item(lines).update(cases={"failing": {}, "passing": ["grid/a"]})),
+            "cases.passing: ['grid/a'] is not of type 'object'",
+        ),
+        (
+            broken(lambda lines: item(lines).update(cases={"failing": {"nan": {"grid/": [3]}}, "passing": {}})),
+            "cases.failing.nan.grid/.0: 3 is not of type 'string'",
+        ),
+        (broken(lambda lines: item(lines).update(cases={"failing": {}})), "cases: 'passing' is a required property"),
     ],
 )
 def test_what_is_no_record_is_refused_with_file_and_line(tmp_path, text, expected):
