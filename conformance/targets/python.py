@@ -267,7 +267,7 @@ def function_target(path: str | None, profile_name: str | None, device: str | No
     if profile_name is None:
         raise UsageError(f"--target needs --profile=FILE or one of {', '.join(shipped_profiles())}")
     profile = load_profile(profile_name)
-    if profile.package == OWN_PACKAGE and path is None:
+    if path is None and profile_name in shipped_profiles() and profile.package == OWN_PACKAGE:
         raise UsageError(
             f"profile {profile_name!r} describes this project's own code; run that with --backend={profile_name}"
             if profile_name in LIBRARIES
