@@ -63,7 +63,7 @@ vectors: $(VENV)/.conformance
 	$(BIN)/python -m focal_ref.conformance.bundle.exhaustive --check
 	$(BIN)/focal-ref vectors lint
 
-# Every mutant against all requirements, and every variant: about ten minutes.
+# Every mutant against all requirements, and every variant: about five minutes.
 mutants: $(VENV)/.conformance
 	$(BIN)/python -m focal_ref.conformance.kill_matrix --check
 	$(BIN)/python -m focal_ref.conformance.variants
