@@ -62,6 +62,7 @@ vectors: $(VENV)/.conformance
 	$(BIN)/python -m focal_ref.conformance.detection.generate --check
 	$(BIN)/python -m focal_ref.conformance.bundle.exhaustive --check
 	$(BIN)/focal-ref vectors lint
+	$(BIN)/python -m focal_ref.conformance.versioning
 
 # Every mutant against all requirements, and every variant: about five minutes.
 mutants: $(VENV)/.conformance
