@@ -21,7 +21,7 @@ from focal_ref.conformance.targets import Call, TargetFault
 
 from .programs import command, profile_file
 
-QUICK = 0.5
+QUICK = 1.5
 """Seconds for an answer where none comes."""
 
 
@@ -53,7 +53,7 @@ def has_ended(pid):
         return True
 
 
-def wait_until(condition, seconds=5.0):
+def wait_until(condition, seconds=20.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -63,7 +63,7 @@ def wait_until(condition, seconds=5.0):
 @pytest.mark.parametrize(
     ("mode", "kind", "text"),
     [
-        ("hang", "hang", "gave no answer within 0.5 s; standard error is empty"),
+        ("hang", "hang", "gave no answer within 1.5 s; standard error is empty"),
         ("closed", "crash", "closed its standard output and goes on running"),
         (
             "crash",
@@ -109,7 +109,7 @@ def test_a_line_without_end_is_cut_at_a_bound_and_does_not_fill_memory(start):
     begun = time.monotonic()
     with pytest.raises(TargetFault, match=r"wrote a line of more than 6\d{4} bytes: xxxx"):
         target.value(call())
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 10.0
     assert target._state.process is None, "it has to be started anew"
 
 
@@ -181,7 +181,7 @@ def test_a_requirement_without_answers_is_left_after_two_and_the_next_one_is_ask
     target = start("hang-on-nan", time_limit=QUICK)
     target.begin()
     for _ in range(2):
-        with pytest.raises(TargetFault, match=r"gave no answer within 0.5 s"):
+        with pytest.raises(TargetFault, match=r"gave no answer within 1.5 s"):
             target.value(call(float("nan")))
     begun = time.monotonic()
     with pytest.raises(TargetFault, match=r"not asked: 2 questions of this requirement were not answered before"):
@@ -209,7 +209,7 @@ def test_hangs_are_given_up_in_the_end_even_if_other_questions_are_answered(star
         with pytest.raises(TargetFault, match=r"^gave no answer"):
             target.value(call(float("nan")))
     with pytest.raises(
-        TargetFault, match=r"given up after 2 times without an answer; last: gave no answer within 0.5 s"
+        TargetFault, match=r"given up after 2 times without an answer; last: gave no answer within 1.5 s"
     ):
         target.value(call())
 
