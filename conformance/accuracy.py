@@ -118,8 +118,8 @@ def family_budget(
     magnitudes where these cancel. Narrow formats: one rounding of float64, 0.501 ulp; a softmax adds up the errors of
     its classes, 1 ulp. Float64: 8 + 2 ulp for each unit of the exponents and one for a weight, as the focal loss; FL*
     with its margin in two parts 4 ulp; softmax 16 ulp. All of these relatives compute the same in "fast" precision.
-    "standard": as in `budget`. "tight": in float32, 10 + 2 ulp for each unit of the exponents and one for a weight, as
-    the focal loss in the format's own arithmetic, and 6 more for the sum of a softmax; in 16 bits one rounding of it.
+    "standard": as in `budget`. "tight": in float32, 10 + 2 ulp for each unit of the exponents and one for a weight, the
+    focal loss's bound; in 16 bits one rounding of that arithmetic.
     """
     exponent = np.minimum(np.asarray(exponent, dtype=np.float64), 1e9)
     more = 1.0 if weighted else 0.0
@@ -129,7 +129,7 @@ def family_budget(
         return np.asarray(16.0 + 4.0 * exponent + 2.0 * size + more, dtype=np.float64)
     rows = function == "softmax_loss"
     if tier == "tight" and format.name == "float32":
-        return 10.0 + 2.0 * exponent + more + (6.0 if rows else 0.0)
+        return 10.0 + 2.0 * exponent + more
     if format.name != "float64":
         return np.full_like(exponent, 1.0 if rows else 0.51 if tier == "tight" else 0.501)
     if rows:

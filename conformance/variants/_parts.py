@@ -18,6 +18,15 @@ def rounded(numbers: Any, like: Array) -> Array:
         return np.asarray(np.asarray(numbers).astype(like.dtype))
 
 
+def elements(logits: Array, targets: Array, alpha: float | None) -> tuple[Array, Array, Any]:
+    """Sign 2t - 1, margin in float64, and weight of hard targets."""
+    if logits.shape != targets.shape:
+        raise ValueError(f"targets: got shape {targets.shape}, logits have {logits.shape}")
+    sign = np.where(targets == 1, 1.0, -1.0)
+    weight = 1.0 if alpha is None else np.where(targets == 1, alpha, 1.0 - alpha)
+    return sign, sign * logits.astype(np.float64), weight
+
+
 def of_targets(logits: Array, targets: Array, gamma: float) -> Pair:
     """Value and gradient of hard targets, unweighted, in float64."""
     if logits.shape != targets.shape:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from focal_ref.conformance.variants._parts import Array, Pair, rounded
+from focal_ref.conformance.variants._parts import Array, Pair, elements, rounded
 
 PROFILE: dict[str, Any] = {
     "conventions": {"clipping": "added", "epsilon": 1e-6},
@@ -13,11 +13,7 @@ PROFILE: dict[str, Any] = {
 
 
 def both(logits: Array, targets: Array, alpha: float | None, gamma: float) -> Pair:
-    if logits.shape != targets.shape:
-        raise ValueError(f"targets: got shape {targets.shape}, logits have {logits.shape}")
-    sign = np.where(targets == 1, 1.0, -1.0)
-    margin = sign * logits.astype(np.float64)
-    weight = 1.0 if alpha is None else np.where(targets == 1, alpha, 1.0 - alpha)
+    sign, margin, weight = elements(logits, targets, alpha)
     with np.errstate(all="ignore"):
         against = np.logaddexp(0.0, margin)
         factor = np.exp(-gamma * against) if gamma else np.ones_like(margin)

@@ -74,7 +74,7 @@ def test_float64_budgets_are_the_documented_ones():
     assert allowed("star_loss") == 4.0
     assert family_budget("star_loss", "standard", FORMATS["float32"], 0.0, weighted=False) == 16.0
     assert family_budget("quality_focal_loss", "tight", FORMATS["float32"], 2.0, weighted=False) == 14.0
-    assert family_budget("softmax_loss", "tight", FORMATS["float32"], 2.0, weighted=True) == 21.0
+    assert family_budget("softmax_loss", "tight", FORMATS["float32"], 2.0, weighted=True) == 15.0
     assert family_budget("heatmap_focal_loss", "tight", FORMATS["bfloat16"], 2.0, weighted=False) == 0.51
 
 
