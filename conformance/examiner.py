@@ -154,6 +154,14 @@ class Examiner:
             return None
         return result
 
+    def memory(self, first: Call, second: Call) -> Mapping[str, tuple[Array, Array]]:
+        """What the target says of its memory; after an exception, which is a finding, nothing."""
+        try:
+            return self.target.memory(*(feasible(call, self.target.profile) for call in (first, second)))
+        except Exception as error:  # a target may raise anything, and the run goes on
+            self.raised("value", first, "memory of a result", error)
+            return {}
+
     def raised(self, quantity: str, call: Call, case: str, error: Exception) -> None:
         """Record an exception of the target."""
         native, fault = isinstance(error, NotNative), isinstance(error, TargetFault)
@@ -285,6 +293,7 @@ class Examiner:
                 int(got.size),
                 [ids[int(i)] for i in bad if int(i) != worst][:MAXIMUM_LISTED],
                 element=worst,
+                wrong=bad.tolist(),
             ),
             (got[worst], exact.numbers[worst]),
         )

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,17 @@ from focal_ref.conformance.targets import Call
 from focal_ref.conformance.targets.functions import parameter_names
 from focal_ref.conformance.vectors import vector_set_names
 
+if TYPE_CHECKING:
+    from focal_ref.conformance.diagnosis import Cause
+
 REPRO = "focal-ref repro"
 """What repeats a failure where the suite is installed."""
+
+NO_CAUSE = "none of the known faults explains it"
+"""What is said where a cause was sought and not found."""
+
+OWN = ("made_by", "element", "wrong")
+"""Of a finding: what is no part of the record."""
 
 MAXIMUM_LISTED = 3
 """Failed elements that are named beside the worst one."""
@@ -43,8 +52,9 @@ class Finding:
         Ids of other failed elements.
     signature
         The way in which the worst element failed, a key of `focal_ref.conformance.cases.SIGNATURES`.
-    made_by, element
-        The call and the position in it of the worst element, where there are; no part of the record.
+    made_by, element, wrong
+        The call, the position in it of the worst element, and those of all that failed, where there are; no part of
+        the record.
     """
 
     case: str
@@ -60,10 +70,11 @@ class Finding:
     signature: str = "other"
     made_by: Call | None = field(default=None, compare=False, repr=False)
     element: int | None = None
+    wrong: Sequence[int] | None = field(default=None, compare=False, repr=False)
 
     def record(self) -> dict[str, Any]:
         """The finding as JSON data."""
-        record = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("made_by", "element")}
+        record = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in OWN}
         record.update(inputs=dict(self.inputs), others=list(self.others))
         for name in ("error", "budget"):
             value = record[name]
@@ -97,7 +108,13 @@ def signature(call: Call) -> str:
     return f"{call.function}(logits[{logits}], targets[{targets}], {', '.join(parts)})"
 
 
-def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Finding], command: str) -> str:
+def failure_text(
+    requirement: Requirement,
+    dtype: str,
+    findings: Sequence[Finding],
+    command: str,
+    causes: "Sequence[Cause] | None" = None,
+) -> str:
     """The message of one requirement and dtype: the worst finding in full, the rest counted.
 
     Parameters
@@ -110,6 +127,8 @@ def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Findin
         At least one.
     command
         The command of the run; what narrows it to this requirement, or to the worst stored vector, is added.
+    causes
+        Known faults that explain the findings, the likeliest first; None if none was sought.
     """
     worst = max(findings, key=lambda finding: np.inf if finding.error is None else finding.error)
     lines = [f"{requirement.id}{' ' + dtype if dtype else ''}: {requirement.sentence}"]
@@ -129,6 +148,10 @@ def failure_text(requirement: Requirement, dtype: str, findings: Sequence[Findin
         more = len(others) - MAXIMUM_LISTED
         lines.append(_row("also", "; ".join(others[:MAXIMUM_LISTED]) + (f"; and {more} more" if more > 0 else "")))
     lines.append(_row("often", requirement.rationale))
+    for place, cause in enumerate(causes or ()):
+        lines += [_row(name, text) for name, text in cause.rows("and" if place else "cause")]
+    if causes is not None and not causes:
+        lines.append(_row("cause", NO_CAUSE))
     lines.append(_row("repeat", _repeating(command, requirement.id, dtype, worst)))
     return "\n".join(lines)
 

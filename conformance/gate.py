@@ -7,10 +7,12 @@ from typing import Any
 
 from focal_ref.conformance.cases import Cases, packed, unpacked
 from focal_ref.conformance.checks import checks
+from focal_ref.conformance.claims import claimed
+from focal_ref.conformance.diagnosis import Diagnosis, Recording
 from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.findings import failure_text, is_loss_vector
 from focal_ref.conformance.outcome import Outcome
-from focal_ref.conformance.profiles import KINDS, Profile
+from focal_ref.conformance.profiles import Profile
 from focal_ref.conformance.requirements import DETECTION, Requirement, requirements
 from focal_ref.conformance.targets import Target
 from focal_ref.conformance.targets.builtin import CAUGHT_BY, DTYPE, right_target, wrong_target
@@ -76,6 +78,8 @@ class Result:
         How long it took.
     waiver
         Reason of the waiver by which this failure is expected, or "".
+    causes
+        Known faults that explain the failure, as JSON data; see `focal_ref.conformance.diagnosis`.
     failing
         Cases by the way in which they failed, a key of `focal_ref.conformance.cases.SIGNATURES`.
     passing
@@ -94,6 +98,7 @@ class Result:
     regimes: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     seconds: float = 0.0
     waiver: str = ""
+    causes: Sequence[Mapping[str, Any]] = ()
     failing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     passing: Sequence[str] = ()
     tentative: bool = False
@@ -117,6 +122,7 @@ class Result:
             "regimes": list(self.regimes),
             "seconds": round(self.seconds, 3),
             "waiver": self.waiver,
+            "causes": list(self.causes),
             "tentative": self.tentative,
             "cases": {
                 "failing": {way: packed(cases) for way, cases in self.failing.items()},
@@ -138,6 +144,7 @@ class Result:
             record["regimes"],
             record["seconds"],
             record["waiver"],
+            record.get("causes", ()),
             {way: unpacked(groups) for way, groups in record.get("cases", {}).get("failing", {}).items()},
             unpacked(record.get("cases", {}).get("passing", {})),
             record.get("tentative", False),
@@ -153,28 +160,14 @@ def items_of(profile: Profile) -> tuple[Item, ...]:
     return (*(Item(SELF_CHECK, name) for name in ("right", *CAUGHT_BY)), *needed)
 
 
-def not_claimed(profile: Profile) -> tuple[tuple[Requirement, str], ...]:
-    """Requirements that the profile does not claim, each with the capability that is missing."""
-    missing = []
-    for requirement in requirements().values():
-        lacking = [name for name in requirement.needs if name not in profile.capabilities]
-        if lacking and in_scope(requirement, profile):
-            missing.append((requirement, lacking[0]))
-    return tuple(missing)
-
-
-def claimed(requirement: Requirement, profile: Profile) -> bool:
-    """Whether the profile claims everything that the requirement needs."""
-    return in_scope(requirement, profile) and all(name in profile.capabilities for name in requirement.needs)
-
-
-def in_scope(requirement: Requirement, profile: Profile) -> bool:
-    """Whether what the profile describes can have the requirement at all: a matcher has no loss."""
-    areas = KINDS[profile.kind]
-    return areas is None or requirement.area in areas
-
-
-def run_item(item: Item, target: Target, command: str, case: str | None = None, level: str | None = None) -> Result:
+def run_item(
+    item: Item,
+    target: Target,
+    command: str,
+    case: str | None = None,
+    level: str | None = None,
+    diagnosis: Diagnosis | None = None,
+) -> Result:
     """Run one item and say what came of it.
 
     Parameters
@@ -187,14 +180,21 @@ def run_item(item: Item, target: Target, command: str, case: str | None = None, 
         The one stored vector to run.
     level
         The release whose requirements and vectors count; the current one by default.
+    diagnosis
+        Of the target: what says which known fault explains a failure. None to do without.
     """
     if item.name == SELF_CHECK:
         return _self_check(item)
     requirement = requirements()[item.name]
     level = level or current()
     target.begin()
-    outcome = examine(requirement, target, item.dtype, case)
-    text = failure_text(requirement, item.dtype, outcome.findings, command) if outcome.findings else ""
+    # Declarations are diagnosed by their checks, which call the target as if it had declared something else.
+    recording = None if diagnosis is None or requirement.area == "DECL" else Recording(target)
+    outcome = examine(requirement, recording or target, item.dtype, case)
+    causes = None
+    if outcome.findings and diagnosis is not None and recording is not None:
+        causes = diagnosis.causes(requirement, outcome.findings, recording.answers)
+    text = failure_text(requirement, item.dtype, outcome.findings, command, causes) if outcome.findings else ""
     if not outcome.comparisons:
         text = f"{item}: nothing was compared" + (f"; no vector has the id {case!r}" if case else "")
     return Result(
@@ -206,6 +206,7 @@ def run_item(item: Item, target: Target, command: str, case: str | None = None, 
         text,
         [finding.record() for finding in outcome.findings],
         outcome.regimes.record(),
+        causes=[cause.record() for cause in causes or ()],
         failing=outcome.cases.failing if text else {},
         passing=outcome.cases.passing if text else (),
         tentative=is_tentative(requirement.since, level) or _only_tentative(outcome, level),

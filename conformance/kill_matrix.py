@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.family.vectors import function_names
 from focal_ref.conformance.findings import Finding
 from focal_ref.conformance.gate import SELF_CHECK, items_of
-from focal_ref.conformance.mutants import Mutant, mutants, right_target
+from focal_ref.conformance.mutants import KILL_MATRIX, Mutant, Row, mutants, right_target, stored
 from focal_ref.conformance.profiles import Profile
 from focal_ref.conformance.requirements import Requirement, requirements
 from focal_ref.conformance.targets import Target
@@ -31,12 +30,8 @@ VECTORS, PROPERTY, EXCEPTION = "vectors", "property", "exception"
 """How a requirement finds a mutant: by a stored vector, by another comparison, or because the mutant breaks down."""
 
 WAYS = (VECTORS, PROPERTY, EXCEPTION)
-FILE = "kill_matrix.json"
 PAGE = "docs/kill-matrix.md"
 DETECTION_VECTORS = ("boxes", "coding", "losses", "matching", "selection")
-
-Row = Mapping[str, str]
-"""The requirements that find one mutant, and how."""
 
 
 class _Decided(BaseException):
@@ -181,13 +176,6 @@ def right_form(mutant: Mutant) -> RightForm:
     return _RIGHT_FORMS[key]
 
 
-def stored() -> Mapping[str, Row]:
-    """The rows of the last run, by mutant."""
-    text = files("focal_ref.conformance.mutants").joinpath(FILE).read_text(encoding="utf-8")
-    rows: Mapping[str, Row] = json.loads(text)["mutants"]
-    return rows
-
-
 def survivors(rows: Mapping[str, Row]) -> tuple[str, ...]:
     """Mutants that their requirement does not find, or not in the way that they say."""
     lost = []
@@ -234,9 +222,10 @@ def page(rows: Mapping[str, Row]) -> str:
     lines += ["by vectors alone; (x): only because the mutant raises an error.", ""]
     for mutant in mutants():
         row = rows.get(mutant.name, {})
+        place = f" on {mutant.device}" if mutant.device else ""
         seen = ", ".join(f"<{text}>" if text.startswith("https://") else text for text in mutant.seen)
         lines += [f"### {mutant.name}", "", f"{mutant.fault}", ""]
-        lines += [f"- run on: {mutant.library}, {mutant.dtype}; seen: {seen}", f"- advice: {mutant.advice}"]
+        lines += [f"- run on: {mutant.library}{place}, {mutant.dtype}; seen: {seen}", f"- advice: {mutant.advice}"]
         lines += [f"- found by: {', '.join(_entry(mutant, identifier, row[identifier]) for identifier in row)}", ""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -284,7 +273,7 @@ def _reported(mutant: Mutant) -> Row:
 
 def write(rows: Mapping[str, Row], root: Path) -> None:
     """Write data and page into a checkout."""
-    (root / "conformance" / "mutants" / FILE).write_text(
+    (root / "conformance" / "mutants" / KILL_MATRIX).write_text(
         json.dumps({"mutants": rows}, indent=1) + "\n", encoding="utf-8"
     )
     (root / PAGE).write_text(page(rows), encoding="utf-8")

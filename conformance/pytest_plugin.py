@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from focal_ref.conformance.diagnosis import Diagnosis
 from focal_ref.conformance.findings import REPRO
 from focal_ref.conformance.gate import ExitCode, Item, Result, expect, items_of, misfits, run_item, verdict
 from focal_ref.conformance.profiles import ProfileError
@@ -49,6 +50,8 @@ class Session:
         self.run: Run | None = None
         arguments = {name: option(f"--{name}") for name in TARGET_OPTIONS}
         self.target: Target | None = chosen_target(**{key.replace("-", "_"): text for key, text in arguments.items()})
+        is_wanted = self.target is not None and not option("--no-diagnosis")
+        self.diagnosis = Diagnosis(self.target) if self.target is not None and is_wanted else None
         self.description: dict[str, str] = {}
         self.level = level_named(option("--level"))
         path = option("--waivers")
@@ -81,7 +84,7 @@ class Session:
         """Run one item."""
         assert self.target is not None
         start = time.perf_counter()
-        result = run_item(item, self.target, self.repeat, self.vector(item), self.level)
+        result = run_item(item, self.target, self.repeat, self.vector(item), self.level, self.diagnosis)
         if self.waivers is not None and self.facts is not None:
             result = expect(result, self.waivers, self.facts)
         return replace(result, seconds=time.perf_counter() - start)
@@ -100,6 +103,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--time-limit", metavar="SECONDS", type=float, help="for one answer of the program")
     group.addoption("--waivers", metavar="FILE", help="expected failures, docs/gate.md")
     group.addoption("--level", metavar="RELEASE", help="count what that release required, docs/versioning.md")
+    group.addoption("--no-diagnosis", action="store_true", help="do not compare failures with the known faults")
     group.addoption("--case", metavar="ID", help="one stored vector: REQUIREMENT/DTYPE/VECTOR")
     group.addoption("--report-dir", metavar="DIR", default="build/conformance", help="where the report is written")
 

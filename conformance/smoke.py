@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from focal_ref.conformance.cases import Cases
+from focal_ref.conformance.claims import claimed
 from focal_ref.conformance.examiner import Examiner
-from focal_ref.conformance.gate import ExitCode, claimed, examine
+from focal_ref.conformance.gate import ExitCode, examine
 from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import Array, Target
 from focal_ref.conformance.targets.builtin import DTYPE, right_target, wrong_target

@@ -56,10 +56,10 @@ def snippet(target: Target, finding: Finding, path: str | None = None) -> str:
     call = _shortest(target, call, finding)
     if call.logits.size > MAXIMUM_NUMBERS:
         return f"# No snippet: the call has {call.logits.size} logits; the command above repeats it."
-    recorded = _recorded(target, call, finding.quantity)
-    if recorded is None:
+    found = recorded(target, call, finding.quantity)
+    if found is None:
         return f"# No snippet: the {finding.quantity} of {call.function} is called in no way that can be written down."
-    own_path, calls = recorded
+    own_path, calls = found
     return "\n".join(_lines(target, finding, path or own_path, calls))
 
 
@@ -117,7 +117,7 @@ def _computed(called: str, module: str, quantity: str) -> list[str]:
     return [f"result = {called}[1]"]
 
 
-def _recorded(target: PythonTarget, call: Call, quantity: str) -> tuple[str, list[Any]] | None:
+def recorded(target: PythonTarget, call: Call, quantity: str) -> tuple[str, list[Any]] | None:
     """Path of the function that was called, and its calls as it sees them."""
     clone = copy.copy(target)
     # Compiled functions see no numbers.

@@ -49,6 +49,9 @@ def upstream_gradient(examiner: Examiner) -> None:
         plain = examiner.target.value_and_gradient(call)[1]
         scaled = examiner.target.value_and_gradient(call, upstream)[1]
         again = examiner.target.value_and_gradient(call, upstream)[1]
+        # Every other element of its memory belongs to it.
+        strided = np.stack([upstream, examiner.array(np.full(upstream.shape, 8.0))], axis=-1)[..., 0]
+        from_strides = examiner.target.value_and_gradient(call, strided)[1]
     except Exception as error:  # a target may raise anything, and the run goes on
         examiner.raised("gradient", call, "upstream", error)
         return
@@ -60,3 +63,4 @@ def upstream_gradient(examiner: Examiner) -> None:
     examiner.same_bits("upstream (1, -2, 0.5, 0, 4)", "gradient", scaled[normal], expected[normal])
     examiner.true(np.all(scaled[zero] == 0), "upstream 0", "gradient", "0", scaled[zero])
     examiner.same_bits("second walk", "gradient", again, scaled)
+    examiner.same_bits("upstream of other strides", "gradient", from_strides, scaled)

@@ -8,6 +8,7 @@ import numpy as np
 from focal_ref.conformance.checks import check
 from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.targets import Array, Call
+from focal_ref.conformance.targets.memory import AGAIN, ANEW, EARLIER
 
 RANDOM_LOGITS = 10**6
 
@@ -23,6 +24,10 @@ def again(examiner: Examiner) -> None:
         second = examiner.run(quantity, call, "same call again")
         if first is not None and second is not None:
             examiner.same_bits("after another call", quantity, second, first, _inputs(examiner, call))
+    found = examiner.memory(call, examiner.sample((31, 7), seed=4))
+    for done in (EARLIER, AGAIN, ANEW):
+        if done in found:
+            examiner.same_bits(done, "value", *found[done])
 
 
 @check("FL-DET-002")

@@ -13,10 +13,14 @@ from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.family.functions import IGNORE
 from focal_ref.conformance.family_comparison import allowed_errors, truth
 from focal_ref.conformance.formats import FORMATS
-from focal_ref.conformance.targets import ROWS, Array, Call
+from focal_ref.conformance.inference.subject import refusal_text
+from focal_ref.conformance.targets import ROWS, Array, Call, TargetFault
 
 SIZES = (1, 2, 3, 1000, 70001)
 DISTINCT = 503
+EASY = 60.0
+"""A margin at which the loss of gamma = 2 underflows, but in float64."""
+
 BLOCK, COPIES = 100_003, 100
 """Ten million elements of which a hundred thousand differ; no power of two divides the block."""
 
@@ -35,6 +39,17 @@ def means(examiner: Examiner) -> None:
         call = examiner.sample(shape, seed=len(shape), reduction="mean")
         divisor = denominator(call, examiner.target.profile.conventions)
         _compare_reduced(examiner, call, divisor, f"mean over {shape}")
+    if not examiner.of_rows and examiner.target.profile.conventions["prediction"] == "logits":
+        # Easy elements whose losses are 0 count as well.
+        call = examiner.sample((7,), seed=9, reduction="mean")
+        positive = call.targets.astype(np.float64) > 0.5
+        easy = np.where(np.arange(7) < 4, np.where(positive, EASY, -EASY), call.logits.astype(np.float64))
+        call = replace(call, logits=examiner.array(easy))
+        divisor = denominator(call, examiner.target.profile.conventions)
+        _compare_reduced(examiner, call, divisor, "mean over (7,), four of them easy")
+        if examiner.target.profile.conventions["mean"] == "positives":
+            nothing = replace(call, targets=np.zeros_like(call.targets))
+            _compare_reduced(examiner, nothing, 1.0, "mean over (7,), no positives")
     if examiner.claims("array_parameters") and examiner.claims("loss"):
         # Weights scale the terms, never the denominator.
         logits, targets = examiner.random((6, 5), seed=5)
@@ -136,11 +151,22 @@ def nothing_counts(examiner: Examiner) -> None:
                 got = _reduced(examiner, call, case)
                 if got is not None:
                     examiner.true(got == 0.0, case, reduction, "0.0", got)
-                if examiner.claims("autodiff") and examiner.claims("gradient"):
-                    gradient = examiner.run("gradient", call, case)
-                    if gradient is not None:
-                        zero = gradient.shape == logits.shape and bool(np.all(gradient == 0))
-                        examiner.true(zero, case, "gradient", f"zeros of shape {logits.shape}", gradient)
+                if got is not None and examiner.claims("autodiff") and examiner.claims("gradient"):
+                    _no_gradient(examiner, call, case)
+
+
+def _no_gradient(examiner: Examiner, call: Call, case: str) -> None:
+    """Require a gradient of zeros; a constant, which no gradient can be taken of, is none."""
+    wanted = f"zeros of shape {call.logits.shape}"
+    try:
+        gradient = examiner.target.value_and_gradient(call)[1]
+    except TargetFault as error:  # a crash is no answer
+        examiner.raised("gradient", call, case, error)
+    except Exception as error:  # the value is there, and what it is made of is not the logits
+        examiner.fail(case, "gradient", wanted, f"no gradient: {refusal_text(error)}")
+    else:
+        zero = gradient.shape == call.logits.shape and bool(np.all(gradient == 0))
+        examiner.true(zero, case, "gradient", wanted, gradient)
 
 
 @check("FL-RED-009")

@@ -26,7 +26,9 @@ def quality_second_derivative(examiner: Examiner) -> None:
 @check("FL-REL-004")
 def quality_at_the_target(examiner: Examiner) -> None:
     # sigmoid(0) is 1/2 in every format.
-    logits, targets = examiner.array(np.zeros(4)), examiner.array(np.full(4, 0.5))
+    profile = examiner.target.profile
+    own = profile.function == "quality_focal_loss" and profile.conventions["prediction"] == "probabilities"
+    logits, targets = examiner.array(np.full(4, 0.5 if own else 0.0)), examiner.array(np.full(4, 0.5))
     for beta in (0.5, 1.0, 2.0, 3.0):
         call = Call(logits, targets, function="quality_focal_loss", parameters={"beta": beta})
         for quantity in examiner.quantities:

@@ -7,7 +7,8 @@ import numpy as np
 
 from focal_ref.conformance.checks import check
 from focal_ref.conformance.examiner import Examiner
-from focal_ref.conformance.targets import ROWS, Call
+from focal_ref.conformance.inference.subject import refusal_text
+from focal_ref.conformance.targets import ROWS, Call, TargetFault
 from focal_ref.conformance.targets.functions import CAPABILITY_OF
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
@@ -91,15 +92,31 @@ def inputs_are_constants(examiner: Examiner) -> None:
 def target_dtypes(examiner: Examiner) -> None:
     plain = examiner.sample((16, 4), seed=5)
     logits, targets = plain.logits, plain.targets
+    dtypes = (np.bool_, np.int64, np.int32, np.uint8)
+    taken = [dtype for dtype in dtypes if _takes(examiner, replace(plain, targets=targets.astype(dtype), gamma=0.5))]
     for gamma in (0.5, 2.0):
         for quantity in ("value", "gradient"):
             expected = examiner.run(quantity, replace(plain, gamma=gamma), "floating-point targets")
-            for dtype in (np.bool_, np.int64, np.int32, np.uint8):
+            for dtype in taken:
                 call = replace(plain, targets=targets.astype(dtype), gamma=gamma)
                 got = examiner.run(quantity, call, f"{np.dtype(dtype).name} targets")
                 if got is not None and expected is not None:
                     case = f"{np.dtype(dtype).name} targets/gamma={gamma}"
                     examiner.same_bits(case, quantity, got, expected, {"logit": logits})
+
+
+def _takes(examiner: Examiner, call: Call) -> bool:
+    """Whether the dtype of the targets is taken, as is claimed; a refusal is a finding."""
+    try:
+        examiner.target.value(call)
+    except TargetFault:
+        return True  # it is told what happened where the result is asked for
+    except Exception as error:  # a target may raise anything, and the run goes on
+        name = call.targets.dtype.name
+        text = f"claimed integer_targets, but refuses {name}: {refusal_text(error)}"
+        examiner.fail(f"{name} targets", "dtype of targets", f"{name} taken", text, "dtype")
+        return False
+    return True
 
 
 @check("FL-SHP-006")

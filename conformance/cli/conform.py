@@ -23,10 +23,13 @@ SETTINGS = {"PYTEST_ADDOPTS": "", "PYTEST_PLUGINS": "", "PYTEST_DISABLE_PLUGIN_A
 @click.option("--waivers", metavar="FILE", help="Expected failures; red unless they are exactly what fails.")
 @click.option("--level", metavar="RELEASE", help="Count what that release required, such as 0.1.")
 @click.option("--case", metavar="ID", help="One stored vector, as failure texts print it.")
+@click.option(
+    "--no-diagnosis", is_flag=True, help="Do not compare failures with the known faults, which takes seconds."
+)
 @click.option("-k", "select", metavar="WORDS", help="Run some items only, which is never green.")
 @click.option("-n", "workers", metavar="WORKERS", help="Processes, such as 2 or auto; needs pytest-xdist.")
 @click.option("--report-dir", metavar="DIR", default="focal-ref-report", show_default=True, help="For the report.")
-def command(select: str | None, workers: str | None, **options: Any) -> None:
+def command(select: str | None, workers: str | None, no_diagnosis: bool, **options: Any) -> None:
     """Run the suite; the exit code is the verdict.
 
     \b
@@ -50,6 +53,8 @@ def command(select: str | None, workers: str | None, **options: Any) -> None:
       focal-ref repro FL-VAL-002/float32 --profile=optax
     """
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value is not None]
+    if no_diagnosis:
+        arguments.append("--no-diagnosis")
     if select is not None:
         arguments += ["-k", select]
     if workers is not None:

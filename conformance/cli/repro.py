@@ -6,9 +6,11 @@ from typing import Any
 import click
 import numpy as np
 
+from focal_ref.conformance.claims import not_claimed
 from focal_ref.conformance.cli.target_options import chosen, target_options
+from focal_ref.conformance.diagnosis import Diagnosis, Recording
 from focal_ref.conformance.findings import REPRO, failure_text
-from focal_ref.conformance.gate import ExitCode, Item, examine, items_of, not_claimed
+from focal_ref.conformance.gate import ExitCode, Item, examine, items_of
 from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import Target
 from focal_ref.conformance.vectors import VectorError
@@ -56,14 +58,18 @@ def _repeated(target: Target, item: Item, vector: str | None, command: str, path
     """Run one item and show it; whether it fails."""
     requirement = requirements()[item.name]
     target.begin()
-    outcome = examine(requirement, target, item.dtype, vector)
+    recording = Recording(target)
+    outcome = examine(requirement, target if requirement.area == "DECL" else recording, item.dtype, vector)
     if not outcome.comparisons:
         raise click.UsageError(f"{item}: nothing was compared" + (f"; no vector {vector!r}" if vector else ""))
     if not outcome.findings:
         accuracy = f", error {outcome.error:.4g} of {outcome.budget:.4g} ulp" if outcome.budget else ""
         click.echo(f"{item}: passes ({outcome.comparisons} compared{accuracy})")
         return False
-    click.echo(failure_text(requirement, item.dtype, outcome.findings, command))
+    causes = None
+    if requirement.area != "DECL":
+        causes = Diagnosis(target).causes(requirement, outcome.findings, recording.answers)
+    click.echo(failure_text(requirement, item.dtype, outcome.findings, command, causes))
     # Loaded here: targets of other kinds need none of it.
     from focal_ref.conformance.snippet import snippet
 

@@ -82,6 +82,13 @@ def is_canonical(conventions: Mapping[str, Any], function: str) -> bool:
     )
 
 
+def has_second_derivative(conventions: Mapping[str, Any], function: str) -> bool:
+    """Whether there is a formula of the second derivative with these conventions."""
+    plain = (conventions["prediction"], conventions["clipping"]) == ("logits", "none")
+    elementwise = function in ("loss", "loss_from_labels") and plain and conventions["soft_targets"] != "distance"
+    return elementwise or is_canonical(conventions, function)
+
+
 def contradiction(conventions: Mapping[str, Any], *, labels: bool = False) -> tuple[str, str] | None:
     """The axis that has no formula beside the others and what is allowed for it, or None."""
     formula, prediction = conventions["formula"], conventions["prediction"]

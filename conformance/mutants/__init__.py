@@ -5,9 +5,11 @@ is wrong under the name of the right one. Everything else is this project's own.
 """
 
 import ast
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.resources import files
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +24,11 @@ from focal_ref.conformance.targets.detection import CAPABILITIES as DETECTION_SI
 NOBODY = "nobody has reported it yet"
 """What a mutant says of where it has been seen, if it has not."""
 
+KILL_MATRIX = "kill_matrix.json"
+
+Row = Mapping[str, str]
+"""The requirements that find one mutant, and how."""
+
 EXACT_CLAIMS = frozenset({"same_bits", "exhaustive", "fast"})
 """Claims of correctly rounded results, which a mutant makes only where its fault needs them."""
 
@@ -29,8 +36,10 @@ _OPTIONAL: Mapping[str, Any] = {
     "LIBRARY": "numpy",
     "DTYPE": "float32",
     "TIER": "standard",
+    "DEVICE": "",
     "PROPERTY_ONLY": False,
     "CHECKS_ARGUMENTS": True,
+    "TRIED": {},
 }
 """Constants of a module that need not be there."""
 
@@ -59,8 +68,14 @@ class Mutant:
         Whose arrays it takes.
     dtype, tier
         The format in which it is run, and the accuracy that is claimed of it.
+    device
+        Where its arrays lie; "" is the library's own.
     replaced
         Names of the functions that are wrong.
+    checks
+        Whether arguments are checked as by the right function before it is called.
+    tried
+        Constants of the module by name, and the usual values of each, with which others have the same fault.
     """
 
     name: str
@@ -73,10 +88,18 @@ class Mutant:
     library: str
     dtype: str
     tier: str
+    device: str
     replaced: tuple[str, ...]
+    checks: bool
+    tried: Mapping[str, tuple[Any, ...]]
 
-    def target(self) -> Target:
+    def target(self, numbers: Mapping[str, Any] | None = None) -> Target:
         """The implementation, without anything that earlier calls have left in it.
+
+        Parameters
+        ----------
+        numbers
+            Other values of the module's constants; see `tried`.
 
         Raises
         ------
@@ -84,9 +107,11 @@ class Mutant:
             If its library is not installed.
         """
         module = _executed(self.name)
+        for name, value in (numbers or {}).items():
+            setattr(module, name, value)
         profile = self._profile(module)
         parts: Parts = {name: getattr(module, name) for name in self.replaced}
-        return target_of(self.name, profile, parts, checks=bool(getattr(module, "CHECKS_ARGUMENTS", True)))
+        return target_of(self.name, profile, parts, checks=self.checks, device=self.device)
 
     def _profile(self, module: ModuleType) -> Profile:
         """The claims of the right form in one format, or the few that a module limits itself to."""
@@ -132,11 +157,18 @@ def right_target(profile: Profile | None = None, noted: set[str] | None = None) 
     return target_of("right", profile or right_profile(), {}, noted=noted)
 
 
+def stored() -> Mapping[str, Row]:
+    """Which requirements found which mutant in the last run of all, by mutant."""
+    text = files(__package__).joinpath(KILL_MATRIX).read_text(encoding="utf-8")
+    rows: Mapping[str, Row] = json.loads(text)["mutants"]
+    return rows
+
+
 @cache
 def mutants() -> tuple[Mutant, ...]:
     """All of them, by name; no library is imported for it."""
-    files = Path(__file__).parent.glob("*.py")
-    return tuple(_described(file) for file in sorted(files) if not file.stem.startswith("_"))
+    modules = Path(__file__).parent.glob("*.py")
+    return tuple(_described(file) for file in sorted(modules) if not file.stem.startswith("_"))
 
 
 def mutant(name: str) -> Mutant:
@@ -168,7 +200,10 @@ def _described(file: Path) -> Mutant:
         library=constants["LIBRARY"],
         dtype=constants["DTYPE"],
         tier=constants["TIER"],
+        device=constants["DEVICE"],
         replaced=tuple(name for name in REPLACEABLE if name in functions),
+        checks=constants["CHECKS_ARGUMENTS"],
+        tried=constants["TRIED"],
     )
 
 

@@ -178,6 +178,12 @@ def terms(logits: Array, targets: Array, alpha: Any, gamma: Any) -> Terms:
     return Terms(np.where(positive, 1.0, -1.0), margin, p, q, entropy, p_entropy, factor, weight(t > 0.5, alpha))
 
 
+def weighed(logits: Array, targets: Array, weight: Array, **options: Any) -> Pair:
+    """The unweighted loss of hard targets times a weight, in the logits' dtype; what is right for soft ones."""
+    value, gradient = loss(logits, targets, **{**options, "alpha": None})
+    return on_hard_targets(logits, targets, value * weight, gradient * weight, **options)
+
+
 def on_hard_targets(logits: Array, targets: Array, value: Array, gradient: Array, **options: Any) -> Pair:
     """The given numbers for hard targets, in the logits' dtype; what is right for soft ones."""
     right = loss(logits, targets, **options)

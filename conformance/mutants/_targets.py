@@ -16,7 +16,9 @@ from focal_ref.conformance.profiles import Profile
 from focal_ref.conformance.targets import ROWS, Array, Call, NotNative, Target
 from focal_ref.conformance.targets.detection import Detection, detection_of
 from focal_ref.conformance.targets.functions import CAPABILITY_OF, Functions, keywords_of, own_functions
-from focal_ref.conformance.targets.libraries import LIBRARIES
+from focal_ref.conformance.targets.libraries import LIBRARIES, PlainLibrary
+from focal_ref.conformance.targets.library import Library
+from focal_ref.conformance.targets.memory import observed
 from focal_ref.conformance.targets.python import PythonTarget
 
 Parts = Mapping[str, Callable[..., Any]]
@@ -50,7 +52,7 @@ class NumpyTarget(Target):
         super().__init__(name, profile)
         self.parts = {**right_parts("numpy"), **parts}
         self._replaced = frozenset(parts)
-        self._checks = checks
+        self.checks_arguments = checks
         self._noted = set() if noted is None else noted
         self.detection_functions = _detection(parts, self._noted)
 
@@ -67,10 +69,7 @@ class NumpyTarget(Target):
         return value, gradient if upstream is None else gradient * upstream
 
     def _reduced(self, call: Call) -> tuple[Any, Any]:
-        if call.function == ROWS and self.profile.conventions["alpha"] == "uniform" and call.alpha is not None:
-            # One number for all classes, where that is declared.
-            classes = call.logits.shape[call.parameters.get("axis", -1)]
-            call = replace(call, alpha=np.broadcast_to(np.asarray(call.alpha, np.float64), classes).copy())
+        call = self._of_classes(call)
         options = keywords_of(call)
         reduction, normalizer = options.pop("reduction", "none"), options.pop("normalizer", None)
         value, gradient = self._called(call.function, call, options)
@@ -85,13 +84,32 @@ class NumpyTarget(Target):
             total = getattr(focal_ref, call.function)(call.logits, call.targets, **keywords_of(call))
         return total, slope
 
+    def _of_classes(self, call: Call) -> Call:
+        """With one number for all classes of a softmax as one a class, where that is declared."""
+        if call.function != ROWS or self.profile.conventions["alpha"] != "uniform" or call.alpha is None:
+            return call
+        classes = call.logits.shape[call.parameters.get("axis", -1)]
+        return replace(call, alpha=np.broadcast_to(np.asarray(call.alpha, np.float64), classes).copy())
+
     def _called(self, name: str, call: Call, options: Mapping[str, Any]) -> Any:
         self._noted.add(name)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            if self._checks and name in self._replaced and name in LOSSES:
+            if self.checks_arguments and name in self._replaced and name in LOSSES:
                 right.both(name, call.logits, call.targets, **options)
             return self.parts[name](call.logits, call.targets, **options)
+
+    def memory(self, first: Call, second: Call) -> Mapping[str, tuple[Array, Array]]:
+        options = self._unreduced(self._of_classes(first))
+        function = options.pop("function")
+
+        def called(logits: Array, targets: Array) -> Any:
+            return self._called(function, replace(first, logits=logits, targets=targets), options)[0]
+
+        def arguments(call: Call) -> tuple[Array, Array]:
+            return np.array(call.logits), np.array(call.targets)
+
+        return observed(called, lambda: arguments(first), lambda: arguments(second), np.array, _overwrite)
 
     def second_derivative(self, call: Call) -> Array:
         return _native(self._called("second_derivative", call, self._unreduced(call)), "the second derivative")
@@ -132,7 +150,29 @@ class NumpyTarget(Target):
         raise NotImplementedError("NumPy has no automatic differentiation")
 
 
-def library_target(name: str, profile: Profile, parts: Parts, noted: set[str] | None = None) -> PythonTarget:
+class OtherDevice(PlainLibrary):
+    """array_api_strict on one of the devices that it plays, whose arrays NumPy does not read."""
+
+    def __init__(self, name: str, device: str) -> None:
+        super().__init__(name, None, "")
+        import array_api_strict
+
+        self.place, self.home = array_api_strict.Device(device), array_api_strict.Device("CPU_DEVICE")
+        self.device = str(self.place)
+
+    def native(self, array: Any) -> Any:
+        return super().native(array).to_device(self.place)
+
+    def to_numpy(self, result: Any, what: str) -> Array:
+        device = self.adapter.device_name(result)
+        if device != self.device:
+            raise NotNative(f"{what} lies on device {device!r}, the inputs on {self.device!r}")
+        return np.array(self.adapter.to_numpy(result.to_device(self.home)))
+
+
+def library_target(
+    name: str, profile: Profile, parts: Parts, noted: set[str] | None = None, device: str = ""
+) -> PythonTarget:
     """The functions of this project on a library with automatic differentiation, some of them replaced."""
     own = own_functions()
     all_parts = right_parts(profile.library) | dict(parts)
@@ -156,7 +196,9 @@ def library_target(name: str, profile: Profile, parts: Parts, noted: set[str] | 
     def detection(function: str) -> Detection:
         return detection_of(detection_functions, function)
 
-    library = LIBRARIES[profile.library](profile.library, None, "")
+    library: Library = LIBRARIES[profile.library](profile.library, None, "")
+    if device:
+        library = OtherDevice(profile.library, device)
     return PythonTarget(name, named["loss"], profile, library, None, functions, detection)
 
 
@@ -172,12 +214,18 @@ def right_parts(library: str) -> dict[str, Callable[..., Any]]:
 
 
 def target_of(
-    name: str, profile: Profile, parts: Parts, *, checks: bool = True, noted: set[str] | None = None
+    name: str,
+    profile: Profile,
+    parts: Parts,
+    *,
+    checks: bool = True,
+    noted: set[str] | None = None,
+    device: str = "",
 ) -> Target:
     """The right functions on the library of the profile, some of them replaced."""
     if profile.library == "numpy":
         return NumpyTarget(name, profile, parts, checks=checks, noted=noted)
-    return library_target(name, profile, parts, noted)
+    return library_target(name, profile, parts, noted, device)
 
 
 def _detection(parts: Parts, noted: set[str]) -> SimpleNamespace:
@@ -198,6 +246,13 @@ def _noting(name: str, part: Callable[..., Any], noted: set[str]) -> Callable[..
         return part(*arrays, **options)
 
     return called
+
+
+def _overwrite(array: Array, numbers: Any) -> bool:
+    if not isinstance(array, np.ndarray) or not array.flags.writeable:
+        return False
+    array[...] = numbers
+    return True
 
 
 def _native(result: Any, what: str) -> Array:

@@ -9,6 +9,12 @@ TITLE = "alpha on positives and negatives alike"
 REQUIREMENT = "FL-DECL-004"
 SEEN = (
     "https://github.com/kornia/kornia/issues/875",
+    "https://github.com/liuyuisanai/Focal-Loss/issues/4",
+    "https://github.com/qubvel/segmentation_models/issues/187",
+    "https://github.com/mkocabas/focal-loss-keras/issues/6",
+    "https://github.com/chuanqi305/FocalLoss/issues/7",
+    "https://github.com/unsky/focal-loss/issues/9",
+    "https://github.com/YunYang1994/tensorflow-yolov3/issues/558",
     "cbloss",
     "keras CategoricalFocalCrossentropy",
 )

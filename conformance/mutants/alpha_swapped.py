@@ -7,7 +7,11 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "alpha on negatives"
 REQUIREMENT = "FL-VAL-009"
-SEEN = ("https://github.com/clcarwin/focal_loss_pytorch/issues/10",)
+SEEN = (
+    "https://github.com/clcarwin/focal_loss_pytorch/issues/10",
+    "https://github.com/fudannlp16/focal-loss/issues/6",
+    "https://github.com/yatengLG/Focal-Loss-Pytorch/issues/4",
+)
 ADVICE = "Multiply positives by alpha and negatives by 1 - alpha."
 PROPERTY_ONLY = True
 

@@ -18,13 +18,15 @@ SEEN = (
 )
 ADVICE = "Do not clip; compute from the logit."
 PROPERTY_ONLY = True
+EPSILON = 1e-7
+TRIED = {"EPSILON": (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)}
 
 
 def loss(logits: Array, targets: Array, **options: Any) -> Pair:
     alpha, gamma = options.get("alpha", 0.25), np.asarray(options.get("gamma", 2.0))
     value, gradient = right.loss(logits, targets, **options)
     t = right.terms(logits, targets, alpha, gamma)
-    bound = -np.log(1e-7)
+    bound = -np.log(EPSILON)
     limited = right.terms(np.clip(logits.astype(np.float64), -bound, bound), targets, alpha, gamma)
     beyond = np.abs(t.margin) > bound
     clamped = limited.weight * limited.factor * limited.entropy

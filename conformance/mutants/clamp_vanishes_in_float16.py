@@ -9,7 +9,10 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "an epsilon that float16 does not have"
 REQUIREMENT = "FL-EXT-004"
-SEEN = ("several public implementations",)
+SEEN = (
+    "https://github.com/zylo117/Yet-Another-EfficientDet-Pytorch/issues/502",
+    "several public implementations",
+)
 ADVICE = "Compute from the logit, without a clamp."
 DTYPE = "float16"
 TIER = "exact"

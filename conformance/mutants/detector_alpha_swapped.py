@@ -9,7 +9,9 @@ TITLE = "alpha of 0.75 in the detector"
 REQUIREMENT = "FL-TGT-004"
 SEEN = ("nobody has reported it yet",)
 ADVICE = "Use 0.25 for positives."
+ALPHA = 0.75
+TRIED = {"ALPHA": (0.5, 0.75)}
 
 
 def retinanet_loss(*arrays: Array, **options: Any) -> Any:
-    return detection.retinanet_loss(*arrays, **{**options, "alpha": 0.75})
+    return detection.retinanet_loss(*arrays, **{**options, "alpha": ALPHA})

@@ -11,8 +11,11 @@ TITLE = "gamma of the nearest quarter"
 REQUIREMENT = "FL-VAL-005"
 SEEN = ("nobody has reported it yet",)
 ADVICE = "Compute the power for every gamma."
+STEP = 0.25
+LARGEST = 5.0
+TRIED = {"STEP": (0.1, 0.2, 0.25, 0.5, 1.0), "LARGEST": (2.0, 3.0, 4.0, 5.0, 10.0)}
 
 
 def loss(logits: Array, targets: Array, *, gamma: Any = 2.0, **options: Any) -> Pair:
-    nearest = np.minimum(np.rint(4.0 * np.asarray(gamma, dtype=np.float64)) / 4.0, 5.0)
+    nearest = np.minimum(np.rint(np.asarray(gamma, dtype=np.float64) / STEP) * STEP, LARGEST)
     return right.loss(logits, targets, gamma=nearest, **options)

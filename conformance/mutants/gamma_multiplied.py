@@ -7,7 +7,10 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "gamma multiplied instead of raised"
 REQUIREMENT = "FL-VAL-001"
-SEEN = ("https://github.com/fudannlp16/focal-loss/issues/2",)
+SEEN = (
+    "https://github.com/fudannlp16/focal-loss/issues/2",
+    "https://github.com/fudannlp16/focal-loss/issues/3",
+)
 ADVICE = "Raise 1 - p_t to the power of gamma."
 
 

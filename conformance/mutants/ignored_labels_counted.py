@@ -7,7 +7,10 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "ignored labels count in the mean"
 REQUIREMENT = "FL-RED-007"
-SEEN = ("kornia's focal_loss with ignore_index",)
+SEEN = (
+    "https://github.com/qubvel-org/segmentation_models.pytorch/issues/852",
+    "kornia's focal_loss with ignore_index",
+)
 ADVICE = "Divide by the number of elements that are not ignored."
 PROPERTY_ONLY = True
 

@@ -11,8 +11,10 @@ TITLE = "logits clamped to 50"
 REQUIREMENT = "FL-EXT-004"
 SEEN = ("nobody has reported it yet",)
 ADVICE = "Do not clamp; softplus does not overflow."
+BOUND = 50.0
+TRIED = {"BOUND": (5.0, 8.0, 10.0, 15.0, 16.0, 20.0, 30.0, 40.0, 50.0, 80.0, 88.0, 100.0)}
 
 
 def loss(logits: Array, targets: Array, **options: Any) -> Pair:
-    clamped = np.clip(logits, -50, 50).astype(logits.dtype)
+    clamped = np.clip(logits, -BOUND, BOUND).astype(logits.dtype)
     return right.loss(clamped, targets, **options)[0], right.loss(logits, targets, **options)[1]

@@ -12,11 +12,13 @@ REQUIREMENT = "FL-DECL-002"
 SEEN = ("several public implementations",)
 ADVICE = "Apply the sigmoid, or declare that probabilities are expected."
 PROPERTY_ONLY = True
+EPSILON = 1e-7
+TRIED = {"EPSILON": (1e-12, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)}
 
 
 def loss(logits: Array, targets: Array, **options: Any) -> Pair:
     if right.is_signed(options):
         return right.loss(logits, targets, **options)
-    inside = right.rounded(np.clip(logits.astype(np.float64), 1e-7, 1 - 1e-7), logits)
+    inside = right.rounded(np.clip(logits.astype(np.float64), EPSILON, 1 - EPSILON), logits)
     kept = {name: options[name] for name in ("alpha", "gamma") if name in options}
     return right.loss_from_probabilities(inside, targets, **kept)

@@ -10,7 +10,9 @@ REQUIREMENT = "FL-MAT-001"
 SEEN = ("nobody has reported it yet",)
 ADVICE = "Background is below 0.4."
 PROPERTY_ONLY = True
+NEGATIVE = 0.3
+TRIED = {"NEGATIVE": (0.1, 0.2, 0.3, 0.35, 0.45, 0.5)}
 
 
 def match_anchors(anchors: Array, gt_boxes: Array, **options: Any) -> Any:
-    return detection.match_anchors(anchors, gt_boxes, **{"negative": 0.3, **options})
+    return detection.match_anchors(anchors, gt_boxes, **{"negative": NEGATIVE, **options})

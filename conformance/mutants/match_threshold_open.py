@@ -10,7 +10,9 @@ REQUIREMENT = "FL-MAT-002"
 SEEN = ("several public implementations",)
 ADVICE = "Compare with >=, or multiply out: 2 i >= u."
 PROPERTY_ONLY = True
+POSITIVE = 0.5000001
+TRIED = {"POSITIVE": (0.5000001, 0.500001, 0.50001, 0.55, 0.6, 0.7)}
 
 
 def match_anchors(anchors: Array, gt_boxes: Array, **options: Any) -> Any:
-    return detection.match_anchors(anchors, gt_boxes, **{"positive": 0.5000001, **options})
+    return detection.match_anchors(anchors, gt_boxes, **{"positive": POSITIVE, **options})

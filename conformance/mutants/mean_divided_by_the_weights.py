@@ -8,6 +8,8 @@ REQUIREMENT = "FL-RED-002"
 SEEN = ("several public implementations",)
 ADVICE = 'Divide by the number of elements, or declare the denominator: conventions.mean = "weights".'
 PROPERTY_ONLY = True
+ALPHA = 0.25
+TRIED = {"ALPHA": (0.1, 0.25, 0.5, 0.75, 0.9)}
 
 
 def reduce(
@@ -15,6 +17,6 @@ def reduce(
 ) -> Pair:
     if reduction != "mean" or function != "loss":
         return right.reduce(values, gradient, targets, function=function, reduction=reduction, normalizer=normalizer)
-    weights = right.weight(targets, 0.25).sum()
+    weights = right.weight(targets, ALPHA).sum()
     total, slope = right.reduce(values, gradient, targets, function=function, reduction="sum")
     return right.rounded(total / weights, total), right.rounded(slope / weights, slope)

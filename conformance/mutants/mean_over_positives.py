@@ -7,7 +7,11 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "the mean over positives"
 REQUIREMENT = "FL-DECL-008"
-SEEN = ("several public implementations",)
+SEEN = (
+    "https://github.com/yhenon/pytorch-retinanet/issues/98",
+    "https://github.com/fizyr/keras-retinanet/issues/709",
+    "several public implementations",
+)
 ADVICE = 'Declare the denominator, conventions.mean = "positives", or divide by the number of elements.'
 PROPERTY_ONLY = True
 

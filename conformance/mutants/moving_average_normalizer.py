@@ -15,12 +15,17 @@ REQUIREMENT = "FL-DET-001"
 SEEN = ("detectron2's RetinaNet, where it is documented",)
 ADVICE = "Divide by what is given as the normalizer; keep averages outside of the loss."
 PROPERTY_ONLY = True
+START = 100.0
+MOMENTUM = 0.9
+TRIED = {"START": (1.0, 100.0), "MOMENTUM": (0.5, 0.9, 0.99, 0.999)}
 
 
-AVERAGE = [100.0]
+AVERAGE: list[float] = []
 
 
 def loss(logits: Array, targets: Array, **options: Any) -> Pair:
     value, gradient = right.loss(logits, targets, **options)
-    AVERAGE[0] = 0.9 * AVERAGE[0] + 0.1 * max(1, int(np.sum(targets == 1)))
-    return right.rounded(value * 100.0 / AVERAGE[0], value), right.rounded(gradient * 100.0 / AVERAGE[0], gradient)
+    before = AVERAGE.pop() if AVERAGE else START
+    AVERAGE.append(MOMENTUM * before + (1.0 - MOMENTUM) * max(1, int(np.sum(targets == 1))))
+    scale = START / AVERAGE[0]
+    return right.rounded(value * scale, value), right.rounded(gradient * scale, gradient)

@@ -14,6 +14,9 @@ from focal_ref.conformance.mutants._right import Array, Pair
 TITLE = "NaN gradient at saturation for gamma below 1"
 REQUIREMENT = "FL-GRAD-003"
 SEEN = (
+    "https://github.com/clcarwin/focal_loss_pytorch/issues/13",
+    "https://github.com/liuyuisanai/Focal-Loss/issues/11",
+    "https://github.com/fizyr/keras-retinanet/issues/706",
     "torchvision",
     "fvcore",
     "transformers",

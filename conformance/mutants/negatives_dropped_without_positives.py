@@ -9,7 +9,10 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "no loss in a batch without positives"
 REQUIREMENT = "FL-DET-002"
-SEEN = ("several public implementations",)
+SEEN = (
+    "https://github.com/zylo117/Yet-Another-EfficientDet-Pytorch/issues/233",
+    "several public implementations",
+)
 ADVICE = "Divide by max(1, positives) and keep the losses of negatives."
 PROPERTY_ONLY = True
 

@@ -9,7 +9,7 @@ from focal_ref.conformance.mutants._right import Array
 
 TITLE = "pictures without positives divide by zero"
 REQUIREMENT = "FL-TGT-003"
-SEEN = ("nobody has reported it yet",)
+SEEN = ("https://github.com/kuangliu/pytorch-retinanet/issues/14",)
 ADVICE = "Divide by max(1, n)."
 
 

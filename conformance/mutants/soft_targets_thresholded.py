@@ -9,9 +9,11 @@ TITLE = "soft targets thresholded at 1/2"
 REQUIREMENT = "FL-VAL-006"
 SEEN = ("several public implementations",)
 ADVICE = "Blend by the target, or refuse soft targets."
+THRESHOLD = 0.5
+TRIED = {"THRESHOLD": (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)}
 
 
 def loss(logits: Array, targets: Array, **options: Any) -> Pair:
     if right.is_signed(options):
         return right.loss(logits, targets, **options)
-    return right.loss(logits, (targets > 0.5).astype(targets.dtype), **options)
+    return right.loss(logits, (targets > THRESHOLD).astype(targets.dtype), **options)

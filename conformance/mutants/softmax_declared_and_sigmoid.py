@@ -9,7 +9,11 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "one sigmoid a class where a softmax is declared"
 REQUIREMENT = "FL-DECL-003"
-SEEN = ('segmentation-models-pytorch FocalLoss(mode="multiclass")',)
+SEEN = (
+    "https://github.com/qubvel-org/segmentation_models.pytorch/issues/671",
+    "https://github.com/BloodAxe/pytorch-toolbelt/issues/78",
+    'segmentation-models-pytorch FocalLoss(mode="multiclass")',
+)
 ADVICE = 'Take the softmax, or declare one sigmoid a class: conventions.multi_class = "sigmoid".'
 PROPERTY_ONLY = True
 FUNCTION = "softmax_loss"

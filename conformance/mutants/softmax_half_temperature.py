@@ -10,8 +10,10 @@ REQUIREMENT = "FL-SMX-006"
 SEEN = ("nobody has reported it yet",)
 ADVICE = "Take the softmax of the logits."
 PROPERTY_ONLY = True
+TEMPERATURE = 2.0
+TRIED = {"TEMPERATURE": (0.1, 0.5, 1.5, 2.0, 4.0, 5.0, 10.0)}
 
 
 def softmax_loss(logits: Array, labels: Array, **options: Any) -> Pair:
-    value, gradient = right.softmax_loss(logits / logits.dtype.type(2), labels, **options)
-    return value, gradient / gradient.dtype.type(2)
+    value, gradient = right.softmax_loss(logits / logits.dtype.type(TEMPERATURE), labels, **options)
+    return value, gradient / gradient.dtype.type(TEMPERATURE)

@@ -9,7 +9,10 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "softmax applied twice"
 REQUIREMENT = "FL-SMX-001"
-SEEN = ("several public implementations",)
+SEEN = (
+    "https://github.com/qubvel-org/segmentation_models.pytorch/issues/1263",
+    "several public implementations",
+)
 ADVICE = "Hand logits to a function of logits."
 
 

@@ -9,7 +9,9 @@ TITLE = "the threshold of suppression is 0.1 too high"
 REQUIREMENT = "FL-INF-001"
 SEEN = ("nobody has reported it yet",)
 ADVICE = "Suppress above the given threshold."
+OFFSET = 0.1
+TRIED = {"OFFSET": (-0.2, -0.1, -0.05, 0.05, 0.1, 0.2)}
 
 
 def nms(boxes: Array, scores: Array, iou_threshold: float = 0.5, **options: Any) -> Any:
-    return detection.nms(boxes, scores, iou_threshold=iou_threshold + 0.1, **options)
+    return detection.nms(boxes, scores, iou_threshold=iou_threshold + OFFSET, **options)

@@ -9,7 +9,10 @@ from focal_ref.conformance.mutants._right import Array, Pair
 
 TITLE = "alpha inside the cross entropy before p_t is taken from it"
 REQUIREMENT = "FL-VAL-004"
-SEEN = ("https://github.com/gokulprasadthekkel/pytorch-multi-class-focal-loss/issues/1",)
+SEEN = (
+    "https://github.com/gokulprasadthekkel/pytorch-multi-class-focal-loss/issues/1",
+    "https://github.com/andrijdavid/FocalLoss/issues/2",
+)
 ADVICE = "Take p_t from the unweighted cross entropy and multiply by alpha at the end."
 
 

@@ -18,6 +18,7 @@ from focal_ref.conformance.conventions.scope import (
     contradiction,
     derived_capabilities,
     function_of,
+    has_second_derivative,
     label_capabilities,
 )
 from focal_ref.conformance.formats import FORMATS
@@ -62,8 +63,23 @@ MATCHER_THRESHOLDS = ("positive", "negative")
 CODER_AXES: Mapping[str, tuple[Any, ...]] = {"offset": (0, 1)}
 """Conventions of a box coder; beside them it declares four "weights"."""
 
-KINDS: Mapping[str, tuple[str, ...] | None] = {"loss": None, "matcher": ("IOU", "MAT"), "coder": ("BOX",)}
-"""What a profile describes, and the areas of requirements that it can have; None for all."""
+DERIVATIVES = (
+    *("FL-GRAD-001", "FL-GRAD-002", "FL-GRAD-003", "FL-GRAD-004", "FL-GRAD-005", "FL-GRAD-006"),
+    *("FL-SMX-002", "FL-SMX-003", "FL-SMX-004"),
+)
+"""Requirements that ask for derivatives with respect to the logits, and not for the loss."""
+
+OVERLAP = ("FL-IOU-001", "FL-IOU-002", "FL-IOU-003", "FL-IOU-004")
+"""Requirements on the overlap of two boxes, and of a box with a crowd."""
+
+KINDS: Mapping[str, tuple[str, ...] | None] = {
+    "loss": None,
+    "matcher": ("IOU", "MAT"),
+    "coder": ("BOX",),
+    "iou": OVERLAP,
+    "objective": DERIVATIVES,
+}
+"""What a profile describes, and the requirements that it can have, or their areas; None for all."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +98,7 @@ class Profile:
         See `Signature`.
     conventions
         One value for each axis of `focal_ref.conformance.conventions.axes`; of a matcher, of `MATCHER_AXES` and
-        `MATCHER_THRESHOLDS`; of a box coder, of `CODER_AXES`, and its weights.
+        `MATCHER_THRESHOLDS`; of a box coder, of `CODER_AXES`, and its weights; none of an overlap.
     tiers
         Claimed dtypes and the accuracy tier of each.
     capabilities
@@ -163,7 +179,7 @@ def profile_from(document: Mapping[str, Any], source: str) -> Profile:
     tiers = _tiers(Table(claims.values["dtypes"], source, "claims.dtypes"))
     capabilities = claims.typed("capabilities", list, None, "a list of names")
     for capability in capabilities:
-        if kind == "loss" and capability in FOLLOWING:
+        if kind in ("loss", "objective") and capability in FOLLOWING:
             raise claims.error("capabilities", f"{capability!r} follows from {FOLLOWING[capability]}; leave it out")
         check_one_of(capability, KIND_CAPABILITIES[kind], source, "claims.capabilities")
     if library != "process" and "signature" not in document:
@@ -181,12 +197,22 @@ def profile_from(document: Mapping[str, Any], source: str) -> Profile:
         "conventions": conventions.values,
         "environment": {key: environment.text(key) for key in environment.values},
     }
-    if kind == "loss":
-        return _loss(parts, signature, conventions, frozenset(capabilities))
+    if kind in ("loss", "objective"):
+        return _loss(parts, signature, conventions, claims)
     _keep_to_sets(conventions, kind)
-    {"matcher": _check_matcher, "coder": _check_coder}[kind](document, source)
-    second = {"matcher": "iou", "coder": "decode"}[kind]
+    {"matcher": _check_matcher, "coder": _check_coder, "iou": _check_iou}[kind](document, source)
+    second = {"matcher": "iou", "coder": "decode", "iou": ""}[kind]
     return Profile(**parts, signature=detection_signature(signature, second), capabilities=frozenset(capabilities))
+
+
+def _check_objective(signature: Table, conventions: Table) -> None:
+    """Refuse what a boosting objective, which gives derivatives alone, cannot have."""
+    if not signature.values.get("binding"):
+        raise signature.error("binding", "not declared; an objective is a class with the method derivatives")
+    for axis, value in (("gradient", "function"), ("mean", "unsupported"), ("sum", "unsupported")):
+        if conventions.values[axis] != value:
+            text = f"got {conventions.values[axis]!r}; allowed is {value}, for an objective"
+            raise conventions.error(axis, text)
 
 
 def _tiers(table: Table) -> Mapping[str, str]:
@@ -198,8 +224,9 @@ def _tiers(table: Table) -> Mapping[str, str]:
     return table.values
 
 
-def _loss(parts: dict[str, Any], table: Table, conventions: Table, listed_ones: frozenset[str]) -> Profile:
+def _loss(parts: dict[str, Any], table: Table, conventions: Table, claims: Table) -> Profile:
     """The profile of a loss, with everything that follows from its conventions."""
+    listed_ones = frozenset(claims.values["capabilities"])
     conventions.keys((*AXES, EPSILON, *CODES))
     for axis in AXES:
         conventions.one_of(axis, allowed(axis))
@@ -213,6 +240,8 @@ def _loss(parts: dict[str, Any], table: Table, conventions: Table, listed_ones: 
             raise conventions.error(code, f"got {value!r}; an integer label, or {listed(names)}")
     signature = loss_signature(table)
     values = conventions.values
+    if parts["kind"] == "objective":
+        _check_objective(table, conventions)
     wrong = contradiction(values, labels=signature.takes_labels)
     if wrong is not None:
         axis, text = wrong
@@ -224,6 +253,11 @@ def _loss(parts: dict[str, Any], table: Table, conventions: Table, listed_ones: 
     own = CAPABILITY_OF_FUNCTION[function]
     if own in listed_ones:
         raise ProfileError(f"{table.source}: claims.capabilities: {own!r} follows from conventions; leave it out")
+    if "second_derivative" in listed_ones and not has_second_derivative(values, function):
+        kept = ("prediction", "alpha", "soft_targets", "clipping")
+        declared = ", ".join(f"{axis} = {values[axis]!r}" for axis in kept)
+        text = f"'second_derivative' has no formula with {declared}; leave it out"
+        raise claims.error("capabilities", text)
     capabilities = listed_ones | derived_capabilities(values, function, parts["tiers"])
     capabilities |= label_capabilities(values, capabilities)
     return Profile(**parts, signature=signature, capabilities=capabilities, function=function)
@@ -232,6 +266,7 @@ def _loss(parts: dict[str, Any], table: Table, conventions: Table, listed_ones: 
 _SETS: Mapping[str, tuple[Mapping[str, tuple[Any, ...]], tuple[str, ...]]] = {
     "matcher": (MATCHER_AXES, MATCHER_THRESHOLDS),
     "coder": (CODER_AXES, ("weights",)),
+    "iou": ({}, ()),
 }
 """Conventions of the other kinds of profile: those from closed sets, and those that are numbers."""
 
@@ -263,6 +298,11 @@ def _check_coder(document: Mapping[str, Any], source: str) -> None:
     if not numbers or len(weights) != 4:
         raise ProfileError(f"{source}: conventions.weights: got {weights!r}; four numbers above 0")
     _check_detection(document, source, "box_coding")
+
+
+def _check_iou(document: Mapping[str, Any], source: str) -> None:
+    detection_signature(Table(document["signature"], source, "signature"))
+    _check_detection(document, source, "boxes")
 
 
 def _check_detection(document: Mapping[str, Any], source: str, capability: str) -> None:

@@ -76,5 +76,7 @@ KIND_CAPABILITIES = {
     "loss": tuple(name for name in CAPABILITIES if name not in FOLLOWING),
     "matcher": ("boxes", "matching"),
     "coder": ("box_coding", "clamp"),
+    "iou": ("boxes", "box_options"),
+    "objective": ("second_derivative", "array_parameters"),
 }
 """What a profile of each kind may list."""

@@ -140,10 +140,11 @@ def loss_signature(table: Table) -> Signature:
     )
 
 
-def detection_signature(table: Table, second: str) -> Signature:
-    """The signature of a matcher or a box coder, whose second function has this key."""
-    table.keys(("function", second))
-    paths: dict[str, Any] = {name: _path(table, name) for name in ("function", second)}
+def detection_signature(table: Table, second: str = "") -> Signature:
+    """The signature of a matcher, a box coder or an overlap; `second` is the key of another function, if it has one."""
+    names = ("function", second) if second else ("function",)
+    table.keys(names)
+    paths: dict[str, Any] = {name: _path(table, name) for name in names}
     return Signature(**paths)
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.gate import SELF_CHECK
+from focal_ref.conformance.reports.causes import explained, likely_causes
 from focal_ref.conformance.reports.escaping import safe_text
 from focal_ref.conformance.reports.plot import Plot, plots
 from focal_ref.conformance.reports.record import Record
@@ -121,6 +122,8 @@ def html(record: Record) -> str:
         plots=by_area,
         facts=facts(record),
         maximum_findings=MAXIMUM_FINDINGS,
+        causes=likely_causes(record.failed),
+        explained=explained(record.failed),
     )
 
 

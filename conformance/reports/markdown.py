@@ -1,5 +1,6 @@
 """The Markdown page of a run, and the short one for the summary of a CI step."""
 
+from focal_ref.conformance.reports.causes import explained, likely_causes
 from focal_ref.conformance.reports.escaping import markdown_text, safe_text
 from focal_ref.conformance.reports.record import Record
 from focal_ref.conformance.reports.rows import FAIL, OUTCOMES, PASS, TENTATIVE, WAIVED, Row, count_by_outcome, rows
@@ -17,6 +18,7 @@ def markdown(record: Record) -> str:
     for row in rows(record):
         cells = (row.name, row.dtype, row.outcome, row.accuracy, row.sentence)
         lines.append("| " + " | ".join(map(markdown_text, cells)) + " |")
+    lines += _causes(record)
     failures = {"Failures": record.failed, "Expected failures": record.waived, "Tentative": record.tentative}
     for title, results in failures.items():
         if results:
@@ -35,6 +37,7 @@ def step_summary(record: Record) -> str:
     lines = [f"### {_mark(record)} focal-ref: {markdown_text(record.target)}", "", _verdict(record), ""]
     lines += [_described(record), ""]
     bad = [row for row in table if row.outcome in (FAIL, WAIVED, TENTATIVE)]
+    lines += [*causes[1:], ""] if (causes := _causes(record)) else []
     if bad:
         lines += ["| requirement | format | outcome | error in ulp | |", "|---|---|---|---|---|"]
         for row in bad[:MAXIMUM_LISTED]:
@@ -61,6 +64,16 @@ def worst_by_format(table: list[Row]) -> dict[str, Row]:
             if best is None or _ratio(row) > _ratio(best):
                 worst[row.dtype] = row
     return worst
+
+
+def _causes(record: Record) -> list[str]:
+    """Which known faults explain the failures, with what to change."""
+    causes = likely_causes(record.failed)
+    lines = ["", f"## Likely causes ({explained(record.failed)})", ""] if causes else []
+    for one in causes:
+        text = f"{one.name}: {one.cause['fault']} Change: {one.cause['advice']} Explains {', '.join(one.items)}."
+        lines.append(f"- {markdown_text(text)}")
+    return lines
 
 
 def _ratio(row: Row) -> float:

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from focal_ref._version import __version__
-from focal_ref.conformance.gate import SELF_CHECK, ExitCode, Item, Result, not_claimed
+from focal_ref.conformance.claims import not_claimed
+from focal_ref.conformance.gate import SELF_CHECK, ExitCode, Item, Result
 from focal_ref.conformance.profiles import Profile
 from focal_ref.conformance.requirements import AREAS, requirements
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from focal_ref.conformance.reports.causes import explained, likely_causes
 from focal_ref.conformance.reports.escaping import safe_text
 from focal_ref.conformance.reports.record import Record, Run
 from focal_ref.conformance.reports.rows import (
@@ -35,6 +36,9 @@ STYLES = {
 
 MAXIMUM_NOT_RUN = 20
 """Rows of what was not run; of a filtered run the others are counted."""
+
+MAXIMUM_CAUSES = 5
+"""Faults that are named above the verdict; the pages have all."""
 
 NARROWEST_SENTENCE = 20
 """Where less than that is left of a line, the requirements are not spelled out."""
@@ -94,7 +98,25 @@ def _lines(record: Record, width: int, color: bool) -> list[str]:
     lines = [*_not_claimed(record, width)]
     if len(record.not_run) > MAXIMUM_NOT_RUN:
         lines.append(f"{len(record.not_run)} more were not run")
-    return [safe_text(head), *lines, *(line.rstrip() for line in console.file.getvalue().splitlines())]
+    lines += [line.rstrip() for line in console.file.getvalue().splitlines()]
+    return [safe_text(head), *lines, *_causes(record, width)]
+
+
+def _causes(record: Record, width: int) -> list[str]:
+    """Known faults by what they explain, two lines each."""
+    causes = likely_causes(record.failed)
+    lines = [f"likely causes ({explained(record.failed)}):"] if causes else []
+    for one in causes[:MAXIMUM_CAUSES]:
+        texts = (f"  {one.name}: {len(one.items)} failures", f"    {one.cause['advice']}")
+        lines += [shorten(safe_text(text), width) for text in texts]
+    if len(causes) > MAXIMUM_CAUSES:
+        lines.append(f"  and {len(causes) - MAXIMUM_CAUSES} more, in the report")
+    return lines
+
+
+def shorten(text: str, width: int) -> str:
+    """A text that fits into a line."""
+    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def _not_claimed(record: Record, width: int) -> list[str]:

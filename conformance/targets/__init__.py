@@ -143,6 +143,13 @@ class Target(ABC):
     def transformed(self, transform: str, call: Call) -> tuple[Array, Array]:
         """Value and gradient under a transform: "vmap" (over the first axis), "compile" or "autocast"."""
 
+    def memory(self, first: Call, second: Call) -> Mapping[str, tuple[Array, Array]]:
+        """What `focal_ref.conformance.targets.memory.observed` says of two calls of one shape.
+
+        Nothing where results come from another process and are copies.
+        """
+        return {}
+
     @abstractmethod
     def forward_derivative(self, call: Call, tangent: Array) -> Array:
         """The forward-mode derivative along a tangent."""

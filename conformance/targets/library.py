@@ -42,6 +42,14 @@ class Library(ABC):
             raise NotNative(f"{what} lies on device {device!r}, the inputs on {self.device!r}")
         return np.array(self.adapter.to_numpy(result))
 
+    def overwrite(self, array: Native, numbers: Any) -> bool:
+        """Write over an array in place; False where the library or the array does not allow it."""
+        try:
+            array[...] = numbers
+        except (TypeError, ValueError, RuntimeError):
+            return False
+        return True
+
     def stacked(self, numbers: list[Native]) -> Native:
         """Arrays of shape () as one of one dimension."""
         return self.adapter.namespace(numbers[0]).stack(numbers)

@@ -184,7 +184,8 @@ def own_targets(call: Call, profile: Profile) -> Array:
     """The targets of a call as the function wants them."""
     kind = profile.signature.targets
     if kind in ("floating", "signed"):
-        return np.asarray(call.targets.astype(call.logits.dtype))
+        # The caller's own array where it is one already, so that what is written into it is seen.
+        return np.asarray(call.targets.astype(call.logits.dtype, copy=False))
     if kind == "integer":
         # What is no integer is for the function to refuse.
         whole = call.targets.dtype.kind == "b" or bool(np.all(np.isin(call.targets, (0, 1))))

@@ -1,4 +1,4 @@
-"""Other people's matchers and box coders as targets: functions of anchors and boxes, as the profile declares them."""
+"""Other people's matchers, box coders and overlaps as targets: functions of boxes, as the profile declares them."""
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -28,7 +28,7 @@ class BoxTarget(PythonTarget):
         By their names in `focal_ref.detection`; None where there is none.
     """
 
-    ARGUMENTS: ClassVar[Mapping[str, tuple[str, str]]] = {
+    ARGUMENTS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "match_anchors": ("anchors", "gt_boxes"),
         "box_iou": ("boxes1", "boxes2"),
         "encode_boxes": ("gt_boxes", "anchors"),
@@ -60,11 +60,14 @@ class BoxTarget(PythonTarget):
         self, function: str, arrays: Mapping[str, Array | None], options: Mapping[str, Any]
     ) -> Mapping[str, Array]:
         given = {name: array for name, array in arrays.items() if array is not None}
-        if function not in self.by_name or options or set(given) != set(self.ARGUMENTS[function]):
+        names = self.ARGUMENTS[function]
+        if self.profile.kind == "iou" and "crowd" in given:
+            names = (*names, "crowd")
+        if function not in self.by_name or options or set(given) != set(names):
             raise NotImplementedError(f"a {self.profile.kind} has no {function} with {', '.join([*given, *options])}")
-        pair = [given[name] for name in self.ARGUMENTS[function]]
-        with self._scope(pair[0].dtype.name):
-            result = self.by_name[function](*(self.library.native(array) for array in pair))
+        own = [given[name] for name in names]
+        with self._scope(own[0].dtype.name):
+            result = self.by_name[function](*(self.library.native(array) for array in own))
             several = result if isinstance(result, tuple) else (result,)
             return self._named(function, [self.library.to_numpy(array, "the result") for array in several])
 

@@ -23,6 +23,7 @@ from focal_ref.conformance.targets.functions import Functions, keywords_of, own_
 from focal_ref.conformance.targets.libraries import LIBRARIES
 from focal_ref.conformance.targets.library import Library
 from focal_ref.conformance.targets.mapping import Mapped, canonical_keywords, is_canonical, own_targets
+from focal_ref.conformance.targets.memory import observed
 
 OWN_PACKAGE = "focal-ref"
 """The distribution whose profiles describe backends."""
@@ -183,6 +184,21 @@ class PythonTarget(Target):
             value, gradient = getattr(library, method)(self._loss(call), *self._native(call))
             return self.library.to_numpy(value, "the result"), self.library.to_numpy(gradient, "the gradient")
 
+    def memory(self, first: Call, second: Call) -> Mapping[str, tuple[Array, Array]]:
+        keywords = self._native(first)[2]
+
+        def arguments(call: Call) -> tuple[Any, Any]:
+            return self._native(replace(call, logits=np.array(call.logits), targets=np.array(call.targets)))[:2]
+
+        with self._scope(first.logits.dtype.name):
+            return observed(
+                lambda logits, targets: self.library.called(self._loss(first), logits, targets, keywords),
+                lambda: arguments(first),
+                lambda: arguments(second),
+                lambda array: self.library.to_numpy(array, "the result"),
+                self.library.overwrite,
+            )
+
     @contextmanager
     def _scope(self, dtype: str) -> Iterator[None]:
         # What an implementation, or the library below it, warns about is its own affair: results are judged.
@@ -291,12 +307,20 @@ def profile_target(profile: Profile, path: str | None = None, device: str | None
     _set_environment(profile)
     function = _imported(path)
     library = _library(profile.library, device, "", path)
+    if profile.kind == "objective":
+        from focal_ref.conformance.targets.objective import ObjectiveTarget
+
+        bound = function()
+        if not hasattr(bound, "derivatives"):
+            raise UsageError(f"profile {profile.name!r}: its kind is 'objective', but {path} has no method derivatives")
+        return ObjectiveTarget(profile.name, bound.derivatives, profile, library)
     if profile.kind != "loss":
         from focal_ref.conformance.targets.matcher import BoxTarget
 
-        second = signature.iou if profile.kind == "matcher" else signature.decode
-        names = {"matcher": ("match_anchors", "box_iou"), "coder": ("encode_boxes", "decode_boxes")}[profile.kind]
-        functions = dict(zip(names, (function, _imported(second) if second else None), strict=True))
+        second = {"matcher": signature.iou, "coder": signature.decode, "iou": ""}[profile.kind]
+        names = {"matcher": ("match_anchors", "box_iou"), "coder": ("encode_boxes", "decode_boxes")}
+        pair = names.get(profile.kind, ("box_iou",))
+        functions = dict(zip(pair, (function, _imported(second) if second else None), strict=False))
         return BoxTarget(profile.name, functions, profile, library)
     direct: Callable[..., Any] | None = None
     if signature.binding:

@@ -64,8 +64,8 @@ def softplus(margin: Array) -> Array:
         return np.asarray(np.maximum(margin, 0) + np.log1p(np.exp(-np.abs(margin))))
 
 
-def rows_of(logits: Array, labels: Array, gamma: float) -> Pair:
-    """Value and gradient of a softmax over the last axis, unweighted, in float64."""
+def margins_of(logits: Array, labels: Array) -> Pair:
+    """Of rows, in float64: the label's logit against all others, and its derivatives in the logits of the row."""
     if logits.shape[:-1] != labels.shape:
         raise ValueError(f"labels: got shape {labels.shape}, logits have {logits.shape}")
     rows = np.clip(logits.astype(np.float64), -1e300, 1e300)
@@ -75,6 +75,13 @@ def rows_of(logits: Array, labels: Array, gamma: float) -> Pair:
         largest = others.max(axis=-1, keepdims=True)
         shift = np.where(np.isinf(largest), 0.0, largest)
         log_sum = shift + np.log(np.exp(others - shift).sum(axis=-1, keepdims=True))
-        value, slope = one_sided(rows[own].reshape(labels.shape) - log_sum[..., 0], True, gamma)
         shares = np.where(np.isinf(others), 0.0, np.exp(others - log_sum))
-        return value, np.where(own, 1.0, -shares) * slope[..., np.newaxis]
+        return rows[own].reshape(labels.shape) - log_sum[..., 0], np.where(own, 1.0, -shares)
+
+
+def rows_of(logits: Array, labels: Array, gamma: float) -> Pair:
+    """Value and gradient of a softmax over the last axis, unweighted, in float64."""
+    margins, derivatives = margins_of(logits, labels)
+    with np.errstate(all="ignore"):
+        value, slope = one_sided(margins, True, gamma)
+        return value, derivatives * slope[..., np.newaxis]

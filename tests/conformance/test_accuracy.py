@@ -7,7 +7,14 @@ import pytest
 from mpmath import mp
 
 from focal_ref.conformance import oracle
-from focal_ref.conformance.accuracy import budget, error_in_ulps, exact_results, modulation, round_units
+from focal_ref.conformance.accuracy import (
+    absolute_budget,
+    budget,
+    error_in_ulps,
+    exact_results,
+    modulation,
+    round_units,
+)
 from focal_ref.conformance.formats import FORMATS, exact_value, round_to_format, to_bits, ulp
 
 ALL = pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
@@ -115,3 +122,91 @@ def test_the_modulation_is_the_size_of_the_exponent_in_log_space():
     assert got[1] == pytest.approx(0.0, abs=1e-3)
     assert got[2] == 1e4
     assert got[3] == 0.0
+
+
+UNIT = Fraction(1, 2**24)  # half an ulp of one in float32
+
+
+@pytest.mark.parametrize(
+    ("size", "exponent", "units"), [(0.0, 0.0, 4), (3.0, 2.0, 48), (0.5, 1.0, 12), (np.inf, 2.0, 12)]
+)
+@pytest.mark.parametrize("quantity", ["value", "gradient"])
+def test_cancellation_costs_four_roundings_of_a_number_of_the_logits_size(quantity, size, exponent, units):
+    got = absolute_budget(
+        FORMATS["float32"],
+        quantity,
+        size=np.array([size]),
+        probability=np.array([0.5]),
+        exponent=exponent,
+        epsilon=None,
+    )
+    assert got.tolist() == [float(units * UNIT)]
+
+
+@pytest.mark.parametrize(
+    ("probability", "subtracted", "units"),
+    [
+        (0.25, False, 0),
+        (0.25, True, 8),  # its logarithm is off by u / p twice
+        (2.0**-12, True, 2**11),  # and by no more than at epsilon
+        (2.0**-9, False, 0),
+    ],
+)
+def test_a_clipped_probability_that_is_a_difference_is_off_by_its_rounding(probability, subtracted, units):
+    got = absolute_budget(
+        FORMATS["float32"],
+        "value",
+        size=np.array([0.0]),
+        probability=np.array([probability]),
+        exponent=0.0,
+        epsilon=2.0**-10,
+        subtracted=subtracted,
+    )
+    assert got.tolist() == [float((4 + units) * UNIT)]
+
+
+@pytest.mark.parametrize(
+    ("rest", "exponent", "lost"),
+    [
+        (Fraction(1, 2), 1.0, 4 * UNIT),
+        (Fraction(1, 2), 2.0, 8 * UNIT / 2),
+        (Fraction(1, 4), 3.0, 12 * UNIT / 16),
+        (32 * UNIT, 2.0, 8 * UNIT * 32 * UNIT),
+        (16 * UNIT, 2.0, (16 * UNIT) ** 2),
+        (8 * UNIT, 1.0, 16 * UNIT),
+        (Fraction(0), 2.0, (16 * UNIT) ** 2),
+        (Fraction(1, 2), 0.0, 0),
+    ],
+)
+def test_the_power_beside_a_clipped_logarithm_is_lost_where_it_is_small(rest, exponent, lost):
+    epsilon = Fraction(1, 2**10)
+    got = absolute_budget(
+        FORMATS["float32"],
+        "value",
+        size=np.array([0.0]),
+        probability=np.array([float(1 - rest)]),
+        exponent=exponent,
+        epsilon=float(epsilon),
+        subtracted=False,
+    )
+    power = 1 + Fraction(exponent)
+    assert got.tolist() == [pytest.approx(float(4 * UNIT * power + 2 * epsilon * power * lost), rel=1e-15)]
+
+
+@pytest.mark.parametrize(
+    ("share", "at_the_clip"), [(0.49, False), (0.5, True), (1.0, True), (2.0, True), (2.01, False)]
+)
+def test_around_the_clip_a_gradient_may_be_all_or_nothing_and_a_value_not(share, at_the_clip):
+    epsilon = 2.0**-10
+    for quantity in ("value", "gradient"):
+        got = absolute_budget(
+            FORMATS["float32"],
+            quantity,
+            size=np.array([0.0]),
+            probability=np.array([share * epsilon]),
+            exponent=2.0,
+            epsilon=epsilon,
+            subtracted=False,
+        )
+        assert (got[0] == 3.0) == (at_the_clip and quantity == "gradient")
+        assert got[0] == 3.0 or got[0] < 1e-4

@@ -7,13 +7,14 @@ import pytest
 
 from focal_ref.conformance import family_comparison
 from focal_ref.conformance.accuracy import family_budget
+from focal_ref.conformance.claims import not_claimed
 from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.family import oracle
 from focal_ref.conformance.family.functions import FUNCTIONS
 from focal_ref.conformance.family.vectors import load_vectors
 from focal_ref.conformance.family_comparison import compare_vectors, measure, truth
 from focal_ref.conformance.formats import FORMATS, to_bits
-from focal_ref.conformance.gate import Item, items_of, not_claimed, run_item
+from focal_ref.conformance.gate import Item, items_of, run_item
 from focal_ref.conformance.mutants import mutant
 from focal_ref.conformance.profiles import load_profile
 from focal_ref.conformance.requirements import requirements
@@ -193,3 +194,15 @@ def test_the_sizes_of_compiled_calls_hold_every_group():
             size = family_comparison.common_size(function, dtype)
             lengths = [len(group.tests) for group in load_vectors(function).groups if group.dtype == dtype]
             assert max(lengths) <= size < 4 * max(8, max(lengths))
+
+
+def test_labels_of_rows_may_have_several_axes():
+    generator = np.random.default_rng(5)
+    logits = generator.normal(0.0, 3.0, (2, 3, 9)).astype(np.float32)
+    labels = generator.integers(0, 9, (2, 3))
+    exact = truth(examiner_of(), Call(logits, labels, None, 2.0, function="softmax_loss"), ("value",))["value"]
+    parameters = {"alpha": None, "gamma": 2.0}
+    for row, label, number in zip(logits.reshape(-1, 9), labels.ravel(), exact.numbers.ravel(), strict=True):
+        inputs = (tuple(row.astype(np.float64).tolist()), int(label))
+        expected = oracle.rounded("softmax_loss", "value", inputs, parameters, FORMATS["float32"])
+        assert int(to_bits(number, FORMATS["float32"])) == expected

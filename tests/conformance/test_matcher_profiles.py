@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from focal_ref.conformance.claims import claimed, not_claimed
 from focal_ref.conformance.detection.oracle import Options
-from focal_ref.conformance.gate import Item, claimed, items_of, not_claimed, run_item
+from focal_ref.conformance.gate import Item, items_of, run_item
 from focal_ref.conformance.profiles import ProfileError, load_profile, parse_profile
 from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import UsageError
@@ -226,6 +227,25 @@ def test_a_coder_is_judged_by_the_weights_and_the_offset_that_it_declares(weight
     undeclared = coder_of(*coder(weights, offset))
     failed = {item.name for item, result in results_of(undeclared).items() if not result.passed}
     assert {"FL-BOX-001", "FL-BOX-002"} <= failed
+
+
+def test_a_coder_that_claims_no_limit_of_a_side_needs_none():
+    encode, _ = coder()
+
+    def decode(deltas, anchors):
+        origin, unit = centre_form(anchors, 0)
+        with np.errstate(all="ignore"):
+            place, size = deltas[..., :2] * unit + origin, np.exp(deltas[..., 2:]) * unit
+            return np.concatenate([place - size / 2, place + size / 2], axis=-1)
+
+    target = coder_of(encode, decode)
+    failed = {item.name for item, result in results_of(target).items() if not result.passed}
+    assert failed == {"FL-BOX-002", "FL-BOX-004"}
+    unlimited = replace(target.profile, capabilities=frozenset({"box_coding"}))
+    target = BoxTarget("coder", target.by_name, unlimited, PlainLibrary("numpy", None, ""))
+    for result in results_of(target).values():
+        assert result.passed, result.text
+        assert result.comparisons > 0
 
 
 def test_an_error_in_a_coder_s_profile_names_file_key_and_what_is_allowed():

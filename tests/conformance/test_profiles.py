@@ -83,7 +83,7 @@ ERRORS = [
     ('multi_class = "sigmoid"', 'multi_class = "softmax"', "conventions.alpha: got 'pos/1-pos'; allowed are uniform"),
     ('formula = "focal"', 'formula = "star"', "conventions.soft_targets: got 'blended'; allowed are unsupported"),
     ('library = "jax"', 'library = "tensorflow"', "profile.library: got 'tensorflow'; allowed are numpy, torch"),
-    ('library = "jax"', 'library = "jax"\nkind = "los"', "profile.kind: got 'los'; allowed are loss, matcher, coder;"),
+    ('library = "jax"', 'library = "jax"\nkind = "los"', "profile.kind: got 'los'; allowed are loss, matcher, coder, "),
     ('float32 = "standard"', 'float32 = "perfect"', "claims.dtypes.float32: got 'perfect'; allowed are exact, tight"),
     ('float32 = "standard"', 'float32 = "clipped"', "claims.dtypes: 'clipped', but conventions.clipping is 'none'"),
     ('float32 = "standard"', 'float8 = "standard"', "claims.dtypes: got 'float8'; allowed are float64, float32"),

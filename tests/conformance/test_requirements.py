@@ -4,8 +4,9 @@ import pytest
 
 from focal_ref.conformance import requirements as module
 from focal_ref.conformance.checks import checks
+from focal_ref.conformance.claims import in_scope, not_claimed
 from focal_ref.conformance.conventions.scope import CAPABILITY_OF_FUNCTION
-from focal_ref.conformance.gate import SELF_CHECK, in_scope, items_of, not_claimed
+from focal_ref.conformance.gate import SELF_CHECK, items_of
 from focal_ref.conformance.profiles import CAPABILITIES, load_profile, shipped_profiles
 from focal_ref.conformance.profiles.capabilities import FOLLOWING
 from focal_ref.conformance.requirements import AREAS, requirements

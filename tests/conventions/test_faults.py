@@ -5,8 +5,9 @@ import pytest
 
 import focal_ref
 from focal_ref.conformance.accuracy import absolute_budget, budget
+from focal_ref.conformance.claims import claimed
 from focal_ref.conformance.formats import FORMATS
-from focal_ref.conformance.gate import Item, claimed, run_item
+from focal_ref.conformance.gate import Item, run_item
 from focal_ref.conformance.profiles import load_profile, profile_from
 from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets.libraries import PlainLibrary

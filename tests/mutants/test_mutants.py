@@ -1,6 +1,7 @@
 """Every implementation that is known to be wrong is found by the requirement that it names, in a comparison."""
 
 import ast
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,34 @@ def test_a_mutant_says_what_is_wrong_and_what_to_change(one):
     assert one.replaced
 
 
+@pytest.mark.parametrize("one", MUTANTS)
+def test_where_a_mutant_was_seen_is_an_issue_or_words(one):
+    links = [text for text in one.seen if "://" in text]
+    assert all(re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+", link) for link in links)
+
+
+def tried():
+    """Every number of a mutant that is a matter of taste, by the mutant's name and its own."""
+    for one in mutants():
+        tree = ast.parse(Path(package.__file__).with_name(f"{one.name}.py").read_text(encoding="utf-8"))
+        constants = {
+            node.targets[0].id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        for name, values in ast.literal_eval(constants["TRIED"]).items() if "TRIED" in constants else ():
+            yield pytest.param(tree, constants, name, values, id=f"{one.name}-{name}")
+
+
+@pytest.mark.parametrize(("tree", "constants", "name", "values"), list(tried()))
+def test_a_number_that_can_be_another_is_read_when_the_mutant_is_called(tree, constants, name, values):
+    assert ast.literal_eval(constants[name]) in values
+    assert len(set(values)) == len(values) > 1
+    inside = [statement for part in tree.body if isinstance(part, ast.FunctionDef) for statement in part.body]
+    read = {node.id for statement in inside for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    assert name in read
+
+
 def test_there_is_a_mutant_for_every_requirement():
     assert {one.requirement for one in mutants()} == set(requirements())
 
@@ -72,7 +101,9 @@ def test_what_a_mutant_remembers_is_forgotten_with_its_target():
 
 
 def test_an_unknown_mutant_is_named():
-    with pytest.raises(ValueError, match="mutant: got 'no_such'; known are accurate_not_rounded, "):
+    with pytest.raises(
+        ValueError, match="mutant: got 'no_such'; known are absolute_error_for_the_logarithm, accurate_not_rounded, "
+    ):
         mutant("no_such")
 
 

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 
-from focal_ref.conformance.gate import SELF_CHECK, ExitCode, Item, Result, items_of, not_claimed
+from focal_ref.conformance.claims import not_claimed
+from focal_ref.conformance.gate import SELF_CHECK, ExitCode, Item, Result, items_of
 from focal_ref.conformance.profiles import load_profile
 from focal_ref.conformance.reports.badge import badge
 from focal_ref.conformance.reports.escaping import markdown_text, safe_text

@@ -1,0 +1,1 @@
+"""Implementations of the sigmoid focal loss, wrong and right, on which the diagnosis is developed."""
