@@ -120,8 +120,15 @@ def common_size(function: str, dtype: str) -> int:
 
 
 def _representable(examiner: Examiner, group: Group) -> Array:
-    """Which tests the target can read: where subnormal numbers are flushed, a subnormal target or probability is 0."""
+    """Which tests the target can read.
+
+    Soft targets are for those who claim them; where subnormal numbers are flushed, a subnormal input is 0.
+    """
     readable = np.ones(len(group.tests), bool)
+    is_own = function_is_own(examiner, group.function)
+    if is_own and "targets" in group.input_names and not examiner.claims("soft_targets"):
+        targets = group.inputs["targets"].astype(np.float64).reshape(len(group.tests), -1)
+        readable &= np.all((targets == 0) | (targets == 1), axis=-1)
     if examiner.target.profile.conventions["subnormals"] != "flushed":
         return readable
     smallest = 2.0**examiner.format.minimum_exponent

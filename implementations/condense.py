@@ -10,38 +10,15 @@ NAME.failure.json, the reason why there is none. Exit code 0: written; 1: writte
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import results
 from catalogue import ROOT, CatalogueError, Implementation, load
 
-from focal_ref.conformance.diagnosis.causes import HOW
-from focal_ref.conformance.gate import SELF_CHECK
-from focal_ref.conformance.reports.record import Record, RecordError, load_record
-from focal_ref.conformance.reports.rows import NOT_CLAIMED, OUTCOMES, rows
-
 RECORDS = ROOT / "build" / "implementations"
 WRITTEN, NOT_SHOWN, NOTHING = 0, 1, 2
-
-PLOTTED = ("VAL", "GRAD", "EXT", "LAB", "SMX", "STAR", "REL")
-"""Areas whose inputs go through the regimes on purpose."""
-
-REGIMES: Mapping[str, tuple[float, float]] = {
-    "below -40": (-float("inf"), -40),
-    "-40 to -16": (-40, -16),
-    "-16 to -4": (-16, -4),
-    "-4 to 4": (-4, 4),
-    "4 to 16": (4, 16),
-    "16 to 40": (16, 40),
-    "above 40": (40, float("inf")),
-}
-"""Margins (2t - 1) x, of hard targets: from badly wrong to easy."""
-
-OTHER_REGIMES = {"-inf": "infinite", "inf": "infinite", "below": "below -40", "above": "above 40", "nan": "NaN"}
-SOFT, WITHOUT_AXIS = "soft targets", "other"
-MAXIMUM_CAUSES = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.name not in entries:
             raise CatalogueError(f"catalogue.toml: no entry has the name {given.name!r}; it has {', '.join(entries)}")
         data, missed = condensed(entries[given.name], given.record, with_lines=not given.no_lines)
-    except (CatalogueError, RecordError, OSError, ValueError) as error:
+    except (CatalogueError, OSError, ValueError) as error:
         print(f"condense.py: {error}", file=sys.stderr)
         return NOTHING
     results.write(data, given.results)
@@ -74,123 +51,23 @@ def condensed(entry: Implementation, path: Path | None, *, with_lines: bool) -> 
         why = json.loads(failure.read_text(encoding="utf-8"))
         kept = {name: str(why[name]) for name in ("outcome", "reason", "date")}
         return {"name": entry.name, "status": "not run", **kept}, []
-    record = load_record(path)
-    data = summary(entry, record)
+    # A reason is written without the suite, which may be what is not installed.
+    from summary import summary
+
+    from focal_ref.conformance.reports.record import load_record
+
+    data = summary(entry, load_record(path))
     missed: list[str] = []
     if with_lines:
         from reproduction import reproduced
 
-        lines, missed = reproduced(entry, {name: fault["dtypes"] for name, fault in data["faults"].items()})
+        try:
+            lines, missed = reproduced(entry, {name: fault["dtypes"] for name, fault in data["faults"].items()})
+        except Exception as error:  # what the run found is kept without lines
+            lines, missed = {}, [f"no lines: {type(error).__name__}: {error}"]
         for name, found in lines.items():
             data["faults"][name]["lines"] = found
     return data, missed
-
-
-def summary(entry: Implementation, record: Record) -> dict[str, Any]:
-    """What is kept of a record, without timings."""
-    head = record.head
-    profile = head["profile"]
-    items = [json.loads(line) for line in record.text.splitlines() if line.strip()]
-    items = [item for item in items if item["kind"] == "item" and item["requirement"] != SELF_CHECK]
-    return {
-        "name": entry.name,
-        "status": "run",
-        "date": head["date"][:10],
-        "target": {name: text for name, text in head["target"].items() if name != "target"},
-        "versions": dict(head["versions"]),
-        "platform": head["platform"],
-        "level": head["level"],
-        "profile": {
-            "kind": profile["kind"],
-            "conventions": {name: str(value) for name, value in profile["conventions"].items()},
-            "tiers": profile["tiers"],
-        },
-        "verdict": record.reason,
-        "requirements": _requirements(record),
-        "errors": _errors(items, {name: entry.area for name, entry in record.requirements.items()}),
-        "faults": _faults(items),
-    }
-
-
-def _requirements(record: Record) -> dict[str, dict[str, str]]:
-    """Outcome by requirement and format, with the error nearest to its budget and that budget, in ulp."""
-    table: dict[str, dict[str, str]] = {}
-    for row in rows(record):
-        if row.name == SELF_CHECK:
-            continue
-        cell = [row.outcome if row.outcome in OUTCOMES else NOT_CLAIMED]
-        if row.result is not None and row.result.budget:
-            cell += [_number(row.result.error), _number(row.result.budget)]
-        elif row.outcome == NOT_CLAIMED:
-            cell.append(row.accuracy.removeprefix("no "))
-        table.setdefault(row.name, {})[row.dtype] = " ".join(cell)
-    return table
-
-
-def _errors(items: Sequence[Mapping[str, Any]], areas: Mapping[str, str]) -> dict[str, dict[str, dict[str, str]]]:
-    """By format, quantity and regime: the error that is largest in proportion to its budget, and that budget."""
-    worst: dict[tuple[str, str, str], tuple[float, float, float]] = {}
-    for item in items:
-        if areas[item["requirement"]] not in PLOTTED or not item["dtype"]:
-            continue
-        for part in item["regimes"]:
-            for place, error, budget, *_ in part["bins"]:
-                key = (item["dtype"], part["quantity"], _regime(part["axis"], place))
-                ratio = _ratio(float(error), float(budget))
-                if key not in worst or ratio > worst[key][0]:
-                    worst[key] = (ratio, float(error), float(budget))
-    table: dict[str, dict[str, dict[str, str]]] = {}
-    for (dtype, quantity, regime), (_, error, budget) in worst.items():
-        table.setdefault(dtype, {}).setdefault(quantity, {})[regime] = f"{_number(error)} {_number(budget)}"
-    return table
-
-
-def _regime(axis: str, place: int | str) -> str:
-    if axis == "logit":
-        return SOFT if not isinstance(place, str) or place in ("below", "above") else OTHER_REGIMES[place]
-    if axis == "none" or place == "all":
-        return WITHOUT_AXIS
-    if isinstance(place, str):
-        return OTHER_REGIMES[place]
-    return next(name for name, (low, high) in REGIMES.items() if low <= place < high)
-
-
-def _faults(items: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By requirement: in which formats it fails, how, and what probably causes it."""
-    faults: dict[str, dict[str, Any]] = {}
-    for item in items:
-        if item["passed"]:
-            continue
-        fault = faults.setdefault(item["requirement"], {"dtypes": [], "ways": [], "causes": []})
-        fault["dtypes"].append(item["dtype"])
-        fault["ways"] = sorted({*fault["ways"], *item.get("cases", {}).get("failing", {})})
-        for cause in item.get("causes", ()):
-            if (
-                cause["mutant"] not in (one["mutant"] for one in fault["causes"])
-                and len(fault["causes"]) < MAXIMUM_CAUSES
-            ):
-                fault["causes"].append(_cause(cause))
-    return faults
-
-
-def _cause(cause: Mapping[str, Any]) -> dict[str, str]:
-    """A known fault that explains what was found, as text."""
-    kept = {name: str(cause[name]) for name in ("mutant", "title", "advice")}
-    kept["how"] = HOW[cause["by"]].format(cause["explained"])
-    if cause["numbers"]:
-        kept["numbers"] = ", ".join(f"{name} = {value}" for name, value in cause["numbers"].items())
-    if cause["seen"] and not cause["seen"][0].startswith("nobody"):
-        kept["seen"] = "; ".join(cause["seen"][:2])
-    return kept
-
-
-def _ratio(error: float, budget: float) -> float:
-    return float("inf") if error != error or not budget else error / budget
-
-
-def _number(value: float) -> str:
-    """Three digits: what differs between machines in the fourth is no difference."""
-    return f"{value:.3g}"
 
 
 if __name__ == "__main__":

@@ -47,10 +47,9 @@ def script_of(name: str) -> Path:
     return PLACE / name / "bin" / "focal-ref"
 
 
-def any_python(name: str) -> Path | None:
-    """The interpreter of an environment, of another one where it is not built, or None where none is."""
-    built = [name, *sorted(path.parent.name for path in PLACE.glob(f"*/{BUILT}"))]
-    return next((python_of(one) for one in built if (PLACE / one / BUILT).is_file()), None)
+def any_python(name: str) -> Path:
+    """The interpreter of an environment; where it is not built, the one that runs this."""
+    return python_of(name) if (PLACE / name / BUILT).is_file() else Path(sys.executable)
 
 
 @contextmanager

@@ -218,8 +218,6 @@ def note_failure(entry: Implementation, failure: Failure) -> None:
 def condense(entry: Implementation, processes: Processes, jobs: int) -> str:
     """Make the entry's result of its record, or of its failure; what went wrong, or ""."""
     python = environment.any_python(entry.environment)
-    if python is None or not (FOLDER / "condense.py").is_file():
-        return "there is no environment to condense it in" if python is None else "there is no condense.py"
     command = [str(python), str(FOLDER / "condense.py"), entry.name]
     log = PLACE / "logs" / f"{entry.name}.condense.log"
     ended = processes.run(command, variables=environment.variables(jobs), limit=CONDENSE_TIME_LIMIT, log=log)

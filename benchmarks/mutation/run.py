@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from operators import Site, described, mutated, sample, sites_of
 from page import PAGE, page
-from results import MODULES, RESULTS, Module, Results, Survivor, load, load_modules, save, unexplained
+from results import MODULES, RESULTS, Module, Results, Survivor, load, load_modules, reason_of, save, unexplained
 from tree import ROOT, copy_tree, place_of
 from trial import FAILED, PASSED, TIMED_OUT, preload, processor_seconds, run_tests
 
@@ -107,17 +107,16 @@ def try_all(
 
 
 def try_again(tree: Path, file: str, tests: list[str], limit: float | None, results: Results) -> None:
-    """Try the survivors of one file, and note which test finds them now."""
+    """Try the survivors of one file that have no reason, and note which test finds them now."""
     module = results.modules.get(file)
-    if module is None or all(survivor.closed_by for survivor in module.survivors):
+    left = [one for one in (module.survivors if module else ()) if not one.closed_by and not reason_of(file, one)]
+    if module is None or not left:
         return
     path = tree / place_of(file)
     module.tests = tests
     limit = allowed(tree, tests, limit)
     sites = sites_of(path)
-    for survivor in module.survivors:
-        if survivor.closed_by:
-            continue
+    for survivor in left:
         site = found_again(path, sites, survivor)
         if site is None:
             print(f"{file}: {survivor.was}  ->  {survivor.became}: the file has no such line any more; try all of it")

@@ -45,6 +45,9 @@ MAXIMUM_ANSWERS = 10
 MAXIMUM_ELEMENTS = 64
 """Of one call of a requirement that are compared: what depends on many is found by experiments."""
 
+TIMES = 30.0
+"""How far the errors of the same failure may lie apart."""
+
 MAXIMUM_CERTIFIED = 2000
 """Elements of a call whose declared results are computed to see that they are those of the canonical conventions."""
 
@@ -195,7 +198,8 @@ class Diagnosis:
             examiner = Examiner(suspect.target(), requirement, mutant.dtype)
             checks()[requirement.id](examiner)
             theirs = _ways(examiner.findings)
-            alike, shared = (len(mine & theirs) / max(1, len(ways)) for ways in (mine, theirs))
+            both = [way for way in mine if way in theirs and _same_size(mine[way], theirs[way])]
+            alike, shared = (len(both) / max(1, len(ways)) for ways in (mine, theirs))
             if alike:
                 found = Likeness(round(alike, 3), round(shared, 3))
                 ranked.append((-alike * shared, *self._rarity(suspect), Cause.of(suspect, FAILURE, found)))
@@ -370,6 +374,19 @@ def _smaller(given: Answer, failed: Failed) -> tuple[Answer, Failed]:
     return Answer(given.method, (smaller,), {name: result[some] for name, result in given.results.items()}), places
 
 
-def _ways(findings: Sequence[Finding]) -> frozenset[tuple[str, str, str]]:
-    """In which comparisons something failed, and how."""
-    return frozenset((finding.case.partition("/")[0], finding.quantity, finding.signature) for finding in findings)
+def _ways(findings: Sequence[Finding]) -> dict[tuple[str, str, str], float | None]:
+    """In which comparisons something failed and how, with the largest error in ulp; None where nothing was measured."""
+    ways: dict[tuple[str, str, str], float | None] = {}
+    for finding in findings:
+        way = (finding.case.partition("/")[0], finding.quantity, finding.signature)
+        known = ways.get(way)
+        ways[way] = finding.error if known is None or finding.error is None else max(known, finding.error)
+    return ways
+
+
+def _same_size(first: float | None, second: float | None) -> bool:
+    """Whether two errors are both unknown, or neither is many times the other."""
+    if first is None or second is None:
+        return first is second
+    smaller, larger = sorted((first, second))
+    return smaller == larger or larger <= TIMES * smaller

@@ -79,7 +79,7 @@ def sized(suspect: Suspect, sizes: Iterable[int]) -> list[Suspect]:
 
 def functions_of(profile: Profile) -> frozenset[str]:
     """What can be wrong in a target: its own function, or everything in a backend of this project."""
-    if profile.kind != "loss" or profile.capabilities & DETECTION_SIDE:
+    if profile.kind not in ("loss", "objective") or profile.capabilities & DETECTION_SIDE:
         return frozenset(REPLACEABLE)
     return frozenset({profile.function, "reduce", "second_derivative", "parameter_gradients", "value_and_grad"})
 

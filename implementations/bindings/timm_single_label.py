@@ -10,7 +10,7 @@ class SingleLabel:
     """Without label smoothing, with which only gamma_pos weighs anything."""
 
     imports = "from timm.loss import AsymmetricLossSingleLabel"
-    expression = 'AsymmetricLossSingleLabel(gamma_pos={gamma}, eps=0.0, reduction={reduction})(x, t)'
+    expression = "AsymmetricLossSingleLabel(gamma_pos={gamma}, eps=0.0, reduction={reduction})(x, t)"
 
     def loss(self, logits: Any, targets: Any, *, gamma: Any, reduction: str = "none", alpha: Any = None) -> Any:
         """The loss of rows of logits."""

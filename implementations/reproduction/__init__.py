@@ -81,4 +81,4 @@ def _repeating(entry: Implementation, name: str, dtypes: Sequence[str]) -> str:
     target = f" --target={entry.target}" if entry.target else ""
     own = "PYTHONPATH=implementations " if entry.profile.endswith(".toml") else ""
     repro = f"focal-ref repro {shlex.quote(what)}{target} --profile={shlex.quote(entry.profile_option)}"
-    return f"{own}{repro} | grep -E '^  (case|quantity|expected|got) '"
+    return f"{own}{repro} | grep -E '^  (case|asked|gave|expected|got|note) '"

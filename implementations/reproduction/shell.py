@@ -13,7 +13,7 @@ from . import forked
 LIMIT = 300
 """Seconds for a line."""
 
-MAXIMUM = 400
+MAXIMUM = 1000
 """Characters that are kept of an output."""
 
 _NUMBER = re.compile(

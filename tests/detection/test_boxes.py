@@ -187,3 +187,17 @@ def test_wrong_arguments_are_named():
         assert refusal(ValueError, clip_boxes, boxes, size) == (
             f"image_size: got {size!r}; it is (height, width) in pixels, integers of at least 1"
         )
+
+
+@host_libraries
+def test_corners_within_a_pixel_of_the_border_are_clipped_to_the_last_pixel_with_an_offset(library):
+    boxes = np.float32([[9.5, 4.5, 10.0, 5.0], [9.0, 4.0, 10.25, 5.25], [8.5, 3.5, 9.0, 4.0]])
+    got = call(library, lambda boxes: clip_boxes(boxes, (5, 10), offset=1), boxes)
+    np.testing.assert_array_equal(got, [[9, 4, 9, 4], [9, 4, 9, 4], [8.5, 3.5, 9, 4]])
+
+
+@host_libraries
+def test_boxes_of_several_pictures_are_clipped_as_those_of_each(library):
+    boxes = np.random.default_rng(3).uniform(-20.0, 120.0, (2, 3, 4)).astype(np.float32)
+    got = call(library, lambda boxes: clip_boxes(boxes, (50, 100)), boxes)
+    np.testing.assert_array_equal(got, np.clip(boxes, 0.0, np.float32([100, 50, 100, 50])))

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from focal_ref.conformance.diagnosis import Diagnosis, diagnosis
 from focal_ref.conformance.diagnosis.suspects import Suspect
-from focal_ref.conformance.findings import NO_CAUSE
+from focal_ref.conformance.findings import NO_CAUSE, Finding
 from focal_ref.conformance.gate import Item, run_item
 from focal_ref.conformance.mutants import mutant
 from focal_ref.conformance.profiles import load_profile
 from focal_ref.conformance.reports.causes import explained, likely_causes
+from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import Call, TargetFault
 from focal_ref.conformance.targets.python import profile_target
 
@@ -133,6 +135,25 @@ def test_causes_are_counted_by_what_they_explain(few_suspects, monkeypatch):
     assert set(first.items) == {"FL-VAL-004-float64", "FL-VAL-009"}
     assert explained(results) == "3 of 3 failures explained"
     assert explained([]) == ""
+
+
+def test_a_failure_of_another_size_is_not_the_same_failure(monkeypatch):
+    """Ten million losses added one by one in float32 are off by thousands of ulp, not by half of the sum."""
+    found = Diagnosis(torch_target("right_log_space", monkeypatch))
+    known = Suspect(mutant("added_one_by_one"))
+    monkeypatch.setattr(Diagnosis, "general", [])
+    monkeypatch.setattr(Diagnosis, "_consistent", [known])
+    own = Finding("sum of 10000300", "sum", "1", "2", error=7000.0, budget=2355.0, signature="off-by-ulp")
+
+    def sums(examiner):
+        examiner.findings.append(own)
+
+    monkeypatch.setattr(diagnosis, "checks", lambda: {"FL-RED-009": sums})
+    requirement = requirements()["FL-RED-009"]
+    assert [cause.mutant for cause in found.causes(requirement, [replace(own, error=9000.0)], [])] == [
+        known.mutant.name
+    ]
+    assert found.causes(requirement, [replace(own, error=5e6)], []) == ()
 
 
 def test_a_recording_keeps_arguments_as_they_were_and_the_order_of_their_memory():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,3 +175,18 @@ def test_results_are_written_as_the_same_bytes_whatever_their_order(tool, tmp_pa
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert tool["results"].read(paths[0]) == RESULT
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["optax.json"]
+
+
+def test_lines_of_the_results_are_pasted_again_and_compared(tool, tmp_path, capsys, monkeypatch):
+    import reproduce
+
+    monkeypatch.setattr(reproduce, "python_of", lambda name: Path(sys.executable))
+    arguments = ["--only=optax", f"--results={tmp_path}"]
+    put(tmp_path, RESULT)
+    assert reproduce.main(arguments) == 0
+    assert capsys.readouterr().out == "1 of 1 lines print what the results say\n"
+    put(tmp_path, json.loads(json.dumps(RESULT).replace('"printed": "nan"', '"printed": "inf"')))
+    assert reproduce.main(arguments) == 1
+    assert "printed 'inf'\n  now     'nan'" in capsys.readouterr().out
+    assert reproduce.main(["--only=nobody"]) == 2
+    assert "no entry has the name 'nobody'" in capsys.readouterr().err

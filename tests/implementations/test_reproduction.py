@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from focal_ref.conformance.findings import Finding
 from focal_ref.conformance.gate import ExitCode, Item, Result
 from focal_ref.conformance.profiles import load_profile
 from focal_ref.conformance.reports.record import Record, Run
+from focal_ref.conformance.targets import Call
 from focal_ref.conformance.targets.python import PythonTarget, function_target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,12 +29,14 @@ def tool(monkeypatch):
     import reproduction.lines
     import reproduction.search
     import reproduction.shell
+    import reproduction.simpler
     import reproduction.texts
+    import summary
 
     found = {one.__name__.rpartition(".")[2]: one for one in (reproduction.boxes, reproduction.search)}
     found |= {"shell": reproduction.shell, "texts": reproduction.texts, "lines": reproduction.lines}
-    found["forked"] = reproduction.forked
-    return {**found, "catalogue": catalogue, "condense": condense, "reproduction": reproduction}
+    found |= {"forked": reproduction.forked, "simpler": reproduction.simpler}
+    return {**found, "catalogue": catalogue, "condense": condense, "reproduction": reproduction, "summary": summary}
 
 
 def entry(tool, name, function, profile=None, kind="loss"):
@@ -79,6 +83,26 @@ def test_another_dtype_is_shown_by_its_name(tool):
     (found,) = lines(tool, "fvcore", FVCORE, "FL-SHP-004", "float64")
     assert found.command.endswith("alpha=0.25).dtype)'")
     assert found.right == "dtype float64"
+
+
+def test_simpler_elements_are_wrong_on_the_same_side_no_larger_and_have_usual_parameters_first(tool):
+    one = np.array([1.0], np.float32)
+    failed = Call(-20 * one, one, alpha=None, gamma=0.5)
+    found = list(tool["simpler"].elements(load_profile("torch"), "float32", [(failed, Finding("", "value", "", ""))]))
+    margins = [((2 * call.targets - 1) * call.logits).item() for call in found]
+    assert max(margins) < 0
+    assert min(margins) == -20
+    assert (found[0].logits.item(), found[0].alpha, found[0].gamma) == (-1.0, 0.25, 2.0)
+    assert [call.gamma for call in found] == sorted((call.gamma for call in found), reverse=True)
+
+
+def test_simpler_rows_are_wrong_on_the_same_side(tool):
+    failed = Call(np.array([[0.0, 9.0]], np.float32), np.array([0]), alpha=None, function="softmax_loss")
+    found = list(
+        tool["simpler"].rows(load_profile("monai_softmax"), "float32", [(failed, Finding("", "value", "", ""))])
+    )
+    assert found
+    assert all(call.logits[0, call.targets[0]] < call.logits.max() for call in found)
 
 
 def test_a_mean_of_nothing_is_shown_with_nothing(tool):
@@ -163,7 +187,7 @@ def test_what_no_call_shows_is_shown_by_the_suite(tool):
     repeating = tool["reproduction"]._repeating(entry(tool, "mine", "a:b", "mine.toml"), "FL-DECL-009", [""])
     assert repeating == (
         "PYTHONPATH=implementations focal-ref repro FL-DECL-009 --profile=implementations/profiles/mine.toml "
-        "| grep -E '^  (case|quantity|expected|got) '"
+        "| grep -E '^  (case|asked|gave|expected|got|note) '"
     )
 
 
@@ -189,6 +213,12 @@ def test_arrays_are_written_with_every_number_exactly(tool, framework, numbers, 
 
         numbers = torch.from_numpy(numbers)
     assert tool["texts"].array_text(numbers, framework) == text
+
+
+def test_a_view_is_written_as_one(tool):
+    import torch
+
+    assert tool["texts"].array_text(torch.zeros(3, 2).T, "torch") == "torch.zeros(3, 2).T"
 
 
 def test_a_text_in_single_quotes_gets_the_others(tool):
@@ -263,7 +293,7 @@ def test_a_record_is_condensed_to_outcomes_errors_by_regime_and_causes(tool):
         ),
     )
     mine = entry(tool, "optax", "optax.losses:sigmoid_focal_loss")
-    data = tool["condense"].summary(mine, record_of(results))
+    data = tool["summary"].summary(mine, record_of(results))
     assert data["requirements"]["FL-VAL-001"] == {"float32": "pass 3.14 14"}
     assert data["requirements"]["FL-EXT-001"] == {"float32": "FAIL nan 12"}
     assert data["requirements"]["FL-STAR-001"] == {"": "NOT-CLAIMED star"}
@@ -287,7 +317,7 @@ def test_a_record_is_condensed_to_outcomes_errors_by_regime_and_causes(tool):
 def test_the_same_record_gives_the_same_results(tool):
     results = (Result(Item("FL-VAL-001", "float32"), True, 10, 3.14159, 14.0, regimes=REGIMES),)
     mine, record = entry(tool, "optax", "optax.losses:sigmoid_focal_loss"), record_of(results)
-    assert tool["condense"].summary(mine, record) == tool["condense"].summary(mine, record)
+    assert tool["summary"].summary(mine, record) == tool["summary"].summary(mine, record)
 
 
 def test_a_run_that_did_not_end_is_kept_with_its_reason(tool, tmp_path):

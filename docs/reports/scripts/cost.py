@@ -34,7 +34,9 @@ def main(name: str, backend: str, rounds: int) -> None:
                 f" {before * 1e3:9.3f} ms -> {after * 1e3:9.3f} ms, ratio {after / before:.2f}"
             )
         if saved:
-            print(f"{name} {backend} {size:>9,} elements saved for backward {saved[0]:.1f} -> {saved[1]:.1f} bytes each")
+            print(
+                f"{name} {backend} {size:>9,} elements saved for backward {saved[0]:.1f} -> {saved[1]:.1f} bytes each"
+            )
 
 
 def _medians(released: Callable[[], Any], proposed: Callable[[], Any], rounds: int) -> tuple[float, float]:
