@@ -14,8 +14,8 @@ export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/build/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
-.PHONY: conformance test test-only lint backends accuracy bench vectors mutants diagnosis implementations browser gpu
-.PHONY: clean help
+.PHONY: conformance test test-only lint backends accuracy bench vectors mutants mutation diagnosis implementations
+.PHONY: browser gpu clean help
 
 help:
 	@echo "make conformance [BACKEND=numpy]  set up, run the suite on one backend, write the report"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench                        time matching beside torchvision, interleaved"
 	@echo "make vectors                      generate the test vectors anew and compare them with the committed ones"
 	@echo "make mutants                      wrong implementations against every requirement, right ones against false alarms"
+	@echo "make mutation                     mutants of this project's own code against its tests: hours"
 	@echo "make diagnosis                    how often the cause of a failure is named, over implementations of the tests"
 	@echo "make implementations              public implementations in environments of their own, and the pages about them"
 	@echo "make browser                      the HTML report in a headless Chromium"
@@ -72,14 +73,19 @@ mutants: $(VENV)/.conformance
 	$(BIN)/python -m focal_ref.conformance.kill_matrix --check
 	$(BIN)/python -m focal_ref.conformance.variants
 
+# Hours: a part of it with benchmarks/mutation/run.py --share or --file.
+mutation: $(VENV)/.test
+	$(BIN)/python -m pip install -q -c requirements.lock -r benchmarks/mutation/requirements.txt
+	$(BIN)/python benchmarks/mutation/run.py
+
 # Two processes, about 20 minutes.
 diagnosis: $(VENV)/.test
 	$(BIN)/python benchmarks/diagnosis.py --out benchmarks/results/diagnosis.json
 
 # Installs some 30 packages into .venv-implementations, several GB; an hour. Nothing of it is a dependency of this project.
 implementations: $(VENV)/.test
-	$(PYTHON) implementations/run.py
-	$(BIN)/python implementations/page.py
+	$(PYTHON) implementations/run.py $(OPTIONS); code=$$?; \
+	$(BIN)/python implementations/page.py && exit $$code
 	KERAS_BACKEND=torch .venv-implementations/torch/bin/python docs/reports/scripts/blocks.py \
 	  docs/reports/torchvision.md docs/reports/keras.md docs/reports/transformers.md
 

@@ -3,8 +3,9 @@
 python benchmarks/diagnosis.py --out benchmarks/results/diagnosis.json     measure, and write the page's table
 python benchmarks/diagnosis.py --page                                      write the table from the results
 
-Runs the requirements of float64, and those that are verified once, on every file of ``tests/diagnosis/development`` and ``tests/diagnosis/held_out``, under the shipped profile of torchvision, whose
-signature they have, and compares the causes with ``tests/diagnosis/accepted.toml``.
+Runs the requirements of float64, and those that are verified once, on every file of ``tests/diagnosis/development``
+and ``tests/diagnosis/held_out``, under the shipped profile of torchvision, whose signature they have, and compares the
+causes with ``tests/diagnosis/accepted.toml``.
 """
 
 import argparse

@@ -125,7 +125,7 @@ def _part(part: Part) -> str:
         seen = f" Seen before: {_text(cause['seen'])}." if "seen" in cause else ""
         title = _text(cause["title"].rstrip("."))
         how = f" It {_text(cause['how'])}." if "how" in cause else ""
-        lines.append(f"Probable cause of {_listed(names)}: {title}{numbers}.{how} {_text(cause['advice'])}{seen}\n")
+        lines.append(f"Known fault that fits {_listed(names)}: {title}{numbers}.{how} {_text(cause['advice'])}{seen}\n")
     lines += [_line(line) for line in part.lines]
     if part.unshown:
         lines.append(f"Without a line: {_listed(part.unshown)}.\n")

@@ -27,7 +27,7 @@ REGIMES: Mapping[str, tuple[float, float]] = {
 
 OTHER_REGIMES = {"-inf": "infinite", "inf": "infinite", "below": "below -40", "above": "above 40", "nan": "NaN"}
 SOFT, WITHOUT_AXIS = "soft targets", "other"
-MAXIMUM_CAUSES = 3
+MAXIMUM_CAUSES = 1
 
 
 def summary(entry: Implementation, record: Record) -> dict[str, Any]:

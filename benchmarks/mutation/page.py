@@ -45,6 +45,7 @@ def page(results: Results) -> str:
     survivors = [survivor for module in modules.values() for survivor in module.survivors]
     closed = sum(bool(survivor.closed_by) for survivor in survivors)
     everything = sum(module.mutants for module in modules.values())
+    seconds = sum(module.seconds for module in modules.values())
     versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
     said = (
         f"{run['date']}, commit {run['commit']}, Python {run['python']}, {versions}.",
@@ -54,7 +55,9 @@ def page(results: Results) -> str:
         f"and {len(survivors) - closed} make no difference, for the reasons below.",
         "A mutant that ran out of time counts as found:",
         f"{sum(module.timed_out for module in modules.values())}.",
-        f"All this took {round(sum(module.seconds for module in modules.values()) / 60)} minutes of one processor.",
+        f"That took {round(seconds / 60)} minutes of one processor; at this rate all mutants of these files take",
+        f"{round(seconds / tried * everything / 3600, 1)} hours.",
+        run.get("note", ""),
     )
     left = [f"`{file}`" for file in load_modules() if file not in modules]
     lines = [
@@ -62,8 +65,8 @@ def page(results: Results) -> str:
         "## What was measured\n",
         textwrap.fill(" ".join(said), 118),
         "",
-        "| file | mutants | tried | found | survived | found since | no difference | found of those that differ |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| file | mutants | tried | found | survived | found since | no difference |",
+        "|---|---:|---:|---:|---:|---:|---:|",
         *(_row(file, module) for file, module in modules.items()),
         "",
         *([textwrap.fill(f"Not tried in this run: {', '.join(left)}.", 118), ""] if left else []),
@@ -81,7 +84,7 @@ def page(results: Results) -> str:
         "| place | change | reason |",
         "|---|---|---|",
         *(
-            f"| {_place(file, survivor)} | {_change(survivor)} | {reason_of(file, survivor) or '**none yet**'} |"
+            f"| {_place(file, survivor)} | {_change(survivor)} | {_cell(reason_of(file, survivor)) or '**none yet**'} |"
             for file, module in modules.items()
             for survivor in module.survivors
             if not survivor.closed_by
@@ -95,8 +98,7 @@ def _row(file: str, module: Module) -> str:
     closed = sum(bool(survivor.closed_by) for survivor in module.survivors)
     same = sum(bool(not survivor.closed_by and reason_of(file, survivor)) for survivor in module.survivors)
     numbers = (module.mutants, module.tried, found, survived, closed, same)
-    rate = _percent(found + closed, module.tried - same)
-    return f"| `{file}` | {' | '.join(map(str, numbers))} | {rate} |"
+    return f"| `{file}` | {' | '.join(map(str, numbers))} |"
 
 
 def _percent(part: int, whole: int) -> str:
@@ -112,7 +114,11 @@ def _change(survivor: Survivor) -> str:
 
 
 def _code(text: str) -> str:
-    return "`" + text.replace("|", "\\|") + "`"
+    return f"`{_cell(text)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _short(test: str) -> str:

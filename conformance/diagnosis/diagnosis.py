@@ -116,7 +116,8 @@ class Suspects:
         maximum
             Number of suspects.
         """
-        base, steps, left = self.layout.right, [], 1.0
+        base, left = self.layout.right, 1.0
+        steps: list[Step] = []
         while self.chosen and len(steps) < maximum:
             joined = self.layout.together(self.numbers, base)
             explained, shared = self.layout.likeness(joined, base)
@@ -189,7 +190,7 @@ class Diagnosis:
         known = [step for step in self.general if requirement.id in rows.get(step.suspect.mutant.name, {})]
         if known:
             return tuple(Cause.of(step.suspect, TARGET, step.likeness) for step in known[:1])
-        ranked = []
+        ranked: list[tuple[tuple[object, ...], Cause]] = []
         mine = _ways(findings)
         for suspect in self._consistent:
             mutant = suspect.mutant
@@ -202,8 +203,9 @@ class Diagnosis:
             alike, shared = (len(both) / max(1, len(ways)) for ways in (mine, theirs))
             if alike:
                 found = Likeness(round(alike, 3), round(shared, 3))
-                ranked.append((-alike * shared, *self._rarity(suspect), Cause.of(suspect, FAILURE, found)))
-        return tuple(entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:-1]))
+                rank = (-alike * shared, *self._rarity(suspect))
+                ranked.append((rank, Cause.of(suspect, FAILURE, found)))
+        return tuple(cause for _, cause in sorted(ranked, key=lambda entry: entry[0]))
 
     @cached_property
     def general(self) -> list[Step]:
@@ -297,7 +299,10 @@ class Diagnosis:
             right = self._rightly(question.method, question.arguments)
             if right is not None:
                 kept.append((question, right, given, limit))
-        return Layout(*([entry[i] for entry in kept] for i in range(4)))
+        if not kept:
+            return Layout([], [], [])
+        questions, rights, given_ones, limited = zip(*kept, strict=True)
+        return Layout(questions, rights, given_ones, limited)
 
     def _rightly(self, method: str, arguments: tuple[object, ...]) -> Answer | None:
         """The answer of the right form; None where it has none, or other conventions than the target declares."""

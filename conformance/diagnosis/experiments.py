@@ -15,8 +15,8 @@ from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import ROWS, Array, Call
 
 MODERATE = (-6.5, -3.75, -2.0, -1.25, -0.5, -0.125, 0.0, 0.25, 0.75, 1.5, 2.25, 3.0, 4.5, 7.0)
-EXTREME = (-1e4, -200.0, -120.0, -89.0, -60.0, -37.5, -25.0, -18.0, -14.0, 14.0, 18.0, 25.0, 37.5, 60.0, 89.0, 120.0)
-EXTREME += (200.0, 1e4)
+_LARGE = (14.0, 18.0, 25.0, 37.5, 60.0, 89.0, 120.0, 200.0, 1e4)
+EXTREME = (*(-x for x in reversed(_LARGE)), *_LARGE)
 PARAMETERS: tuple[tuple[float | None, float], ...] = (
     (0.25, 2.0),
     (None, 2.0),

@@ -135,13 +135,14 @@ class Layout:
 
     def row(self, answers: Sequence[Answer | None]) -> Numbers:
         """Answers as a row; of a question without an answer those of the right form."""
-        values, present = [], []
+        values: list[Array] = []
+        present: list[Array] = []
         for answer, right, chosen in zip(answers, self.rights, self._chosen, strict=True):
             given = right if answer is None else answer
             form = _form(given)
             fits = form == _form(right)
-            values.append([float(hash(form) % (1 << 40))])
-            present.append([True])
+            values.append(np.array([float(hash(form) % (1 << 40))]))
+            present.append(np.ones(1, bool))
             for name, positions in chosen.items():
                 numbers = given.results[name].reshape(-1)[positions] if fits and given.results is not None else None
                 values.append(np.zeros(positions.size) if numbers is None else numbers.astype(np.float64))

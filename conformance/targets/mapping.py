@@ -50,7 +50,9 @@ class Mapped:
         shape, reduction = tuple(logits.shape), keywords.get("reduction", "none")
         if self.signature.targets == "signed":
             targets = 2 * targets - 1
-        if self.signature.returns == "sum" and reduction == "none" and not self.gradient:
+        fits = tuple(targets.shape) in ((shape, shape[:-1]) if self.classes else (shape,))
+        # Targets that do not fit are for the function itself to refuse.
+        if self.signature.returns == "sum" and reduction == "none" and not self.gradient and fits:
             return self._one_by_one(logits, targets, keywords)
         rank = max(len(shape), self.signature.minimum_rank)
         x = self._laid_out(logits, rank)

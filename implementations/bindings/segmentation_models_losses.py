@@ -10,7 +10,6 @@ class BinaryFocalLoss(Differentiated):
     """It gives the mean of probabilities alone, so that elements are asked for one by one."""
 
     imports = "from segmentation_models.losses import BinaryFocalLoss"
-    expression = "BinaryFocalLoss({alpha}, {gamma})(t, x)"
 
     def called(self, logits: Any, targets: Any, *, alpha: Any, gamma: Any, reduction: str = "none") -> Any:
         """The loss, in tensors."""
@@ -19,3 +18,7 @@ class BinaryFocalLoss(Differentiated):
         function = Wrapped(alpha, gamma)
         alone = reduction == "none" and targets.shape == logits.shape
         return one_by_one(function, logits, targets) if alone else function(targets, logits)
+
+    def expression(self, quantity: str, *, alpha: str, gamma: str, **texts: str) -> str:
+        """The call as a user writes it."""
+        return f"BinaryFocalLoss({alpha}, {gamma})(t, x)"
