@@ -37,6 +37,9 @@ NEAR = 0.9
 
 ROUNDS = 4
 
+ALONE, TOGETHER, MAXIMUM_PAIRED = 0.4, 0.6, 40
+"""A suspect that explains less alone is tried in pairs, which have to explain more; so many are."""
+
 MAXIMUM_CAUSES = 5
 
 MAXIMUM_ANSWERS = 10
@@ -124,6 +127,12 @@ class Suspects:
             score = np.where(shared >= SHARED, explained * shared, 0.0)
             order = sorted(range(len(self.chosen)), key=lambda i: (-round(float(score[i]), 2), *preference[i]))
             best = order[0]
+            if not steps and score[best] < ALONE:
+                pair = self._pair(explained)
+                if pair is not None:
+                    steps, base = pair
+                    left *= 1.0 - steps[-1].likeness.explained
+                    continue
             if score[best] * left < worthwhile:
                 break
             found = Likeness(round(float(explained[best]) * left, 3), round(float(shared[best]), 3))
@@ -131,6 +140,26 @@ class Suspects:
             base = Numbers(joined.values[best], joined.present[best])
             left *= 1.0 - float(explained[best])
         return steps
+
+    def _pair(self, explained: Array) -> tuple[list[Step], Numbers] | None:
+        """Two faults of the same numbers, which neither of them explains alone."""
+        right = self.layout.right
+        best: tuple[float, int, int, Likeness] | None = None
+        # Where one of them has no effect, the other one explains something.
+        for first in np.argsort(-explained, kind="stable")[:MAXIMUM_PAIRED]:
+            base = Numbers(self.numbers.values[first], self.numbers.present[first])
+            both, shared = self.layout.likeness(self.layout.together(self.numbers, base), right)
+            score = np.where(shared >= SHARED, both * shared, 0.0)
+            second = int(np.argmax(score))
+            if explained[first] > 0 and score[second] >= TOGETHER and (best is None or score[second] > best[0] + 0.01):
+                found = Likeness(round(float(both[second]), 3), round(float(shared[second]), 3))
+                best = (float(score[second]), int(first), second, found)
+        if best is None:
+            return None
+        _, first, second, found = best
+        rows = (Numbers(self.numbers.values[i], self.numbers.present[i]) for i in (first, second))
+        joined = self.layout.together(*rows)
+        return [Step(self.chosen[i], found) for i in (first, second)], joined
 
 
 class Diagnosis:
@@ -341,8 +370,12 @@ def _answers(suspect: Suspect, layout: Layout) -> list[Answer | None]:
 
 
 def _failed(findings: Sequence[Finding]) -> list[tuple[Call, str, Sequence[int]]]:
-    """Calls of which some results are beyond their budgets, with quantity and positions."""
-    return [(one.made_by, one.quantity, one.wrong) for one in findings if one.made_by is not None and one.wrong]
+    """Calls of which some results are beyond their budgets, with quantity and positions; none of a wrong shape."""
+    return [
+        (one.made_by, one.quantity, one.wrong or ())
+        for one in findings
+        if one.made_by is not None and (one.wrong or one.signature in ("dtype", "shape"))
+    ]
 
 
 def _positions(given: Answer, failed: Sequence[tuple[Call, str, Sequence[int]]]) -> Failed:

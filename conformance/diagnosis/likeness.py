@@ -22,7 +22,7 @@ _SMALLEST = {"float32": 2.0**-120, "float16": 2.0**-18, "bfloat16": 2.0**-110}
 EXPLAINED = 0.1
 """A suspect explains a wrong number if it takes away all but this share of the error."""
 
-SMALL, SIMILAR = 0.05, 30.0
+SMALL, SIMILAR, ALMOST = 0.05, 1000.0, 0.8
 """Rounding errors are nobody's twice: of those below this share of the number only the size is compared."""
 
 MAXIMUM_NUMBERS = 96
@@ -55,7 +55,7 @@ class Numbers(NamedTuple):
     Attributes
     ----------
     values
-        All numbers, behind the form of each answer.
+        All numbers, behind what tells the form of each answer.
     present
         Whether there is such a number; not after an error, and not in a result of another shape.
     """
@@ -105,13 +105,18 @@ class Layout:
         self._failed = [None] * len(self.questions) if failed is None else list(failed)
         counts: list[Array] = []
         self._chosen: list[dict[str, Array]] = []
+        self._names: list[tuple[str, ...]] = []
+        self._forms: list[int] = []
         tolerances, smallest, of_question = [], [], []
         for place, (question, right, target) in enumerate(zip(questions, rights, targets, strict=True)):
             chosen = {}
-            counts.append(np.ones(1, bool))
-            tolerances.append(np.zeros(1))
-            smallest.append(np.zeros(1))
-            count = 1
+            names = tuple(sorted({*(right.results or ()), *(target.results or ())}))
+            count = len(_form(right, names))
+            self._names.append(names)
+            self._forms.append(count)
+            counts.append(np.ones(count, bool))
+            tolerances.append(np.zeros(count))
+            smallest.append(np.zeros(count))
             for name, array in (right.results or {}).items():
                 other = (target.results or {}).get(name)
                 limit = self._failed[place]
@@ -121,6 +126,11 @@ class Layout:
                 counts.append(everything if some is None else np.isin(chosen[name], some))
                 dtype = array.dtype.name if array.dtype.kind == "f" or array.dtype.name == "bfloat16" else "whole"
                 tolerance = _TOLERANCES[question.size].get(dtype, 0.0)
+                if tolerance:
+                    # Where one result is of a narrower format, all were computed in it.
+                    sizes = _TOLERANCES[question.size]
+                    given = (sizes.get(one.dtype.name, 0.0) for one in (target.results or {}).values())
+                    tolerance = max(tolerance, *given)
                 tolerances.append(np.full(chosen[name].size, tolerance))
                 smallest.append(np.full(chosen[name].size, _SMALLEST.get(dtype, 2.0**-1000 if tolerance else 0.0)))
                 count += chosen[name].size
@@ -137,14 +147,15 @@ class Layout:
         """Answers as a row; of a question without an answer those of the right form."""
         values: list[Array] = []
         present: list[Array] = []
-        for answer, right, chosen in zip(answers, self.rights, self._chosen, strict=True):
+        for answer, right, names, chosen in zip(answers, self.rights, self._names, self._chosen, strict=True):
             given = right if answer is None else answer
-            form = _form(given)
-            fits = form == _form(right)
-            values.append(np.array([float(hash(form) % (1 << 40))]))
-            present.append(np.ones(1, bool))
+            form = _form(given, names)
+            values.append(np.array([float(hash(part) % (1 << 40)) for part in form]))
+            present.append(np.ones(len(form), bool))
             for name, positions in chosen.items():
-                numbers = given.results[name].reshape(-1)[positions] if fits and given.results is not None else None
+                result = (given.results or {}).get(name)
+                fits = result is not None and right.results is not None and result.shape == right.results[name].shape
+                numbers = result.reshape(-1)[positions] if fits and result is not None else None
                 values.append(np.zeros(positions.size) if numbers is None else numbers.astype(np.float64))
                 present.append(np.full(positions.size, numbers is not None))
         return Numbers(np.concatenate([np.zeros(0), *values]), np.concatenate([np.zeros(0, bool), *present]))
@@ -204,7 +215,8 @@ class Layout:
             product = np.where(y == right, x, np.where(x == right, y, x * (y / right)))
         # An error, or another shape, is that of either.
         is_form = np.zeros(right.size, bool)
-        is_form[self._starts] = True
+        for start, count in zip(self._starts, self._forms, strict=True):
+            is_form[start : start + count] = True
         product = np.where(is_form, np.where(x == right, y, x), product)
         return Numbers(product, np.asarray(base.present & suspects.present))
 
@@ -222,7 +234,7 @@ class Layout:
         return np.asarray(np.add.reduceat(np.asarray(numbers, dtype=np.float64), self._starts, axis=-1))
 
     def _degree(self, suspects: Numbers, base: Numbers, wrong: Array) -> Array:
-        """1 where a suspect has the target's number, 1/2 where its error is a rounding of the same size."""
+        """1 where a suspect has the target's number, less where its error is a rounding of the same size."""
         same = self._alike(suspects, self.target)
         with np.errstate(all="ignore"):
             mine, known, other = self.target.values, base.values, suspects.values
@@ -232,7 +244,7 @@ class Layout:
             small = SMALL * np.abs(known)
             similar = (by_suspect * SIMILAR >= off) & (by_suspect <= off * SIMILAR)
             similar &= (off <= small) & (by_suspect <= small) & both
-        return np.where(same, 1.0, np.where(similar, 0.5, 0.0))
+        return np.where(same, 1.0, np.where(similar, ALMOST, 0.0))
 
     def _alike(self, a: Numbers, b: Numbers) -> Array:
         """Which numbers are the same but for rounding."""
@@ -261,8 +273,11 @@ def _positions(right: Array, target: Array | None, size: str, failed: Array | No
     return np.unique(np.concatenate(some))
 
 
-def _form(answer: Answer) -> tuple[object, ...]:
-    """What there is of an answer beside its numbers."""
-    if answer.results is None:
-        return ("an error",)
-    return tuple((name, array.shape, array.dtype.name) for name, array in answer.results.items())
+def _form(answer: Answer, names: Sequence[str]) -> tuple[object, ...]:
+    """What there is of an answer beside its numbers: whether it is an error, which results, their shapes and dtypes."""
+    results = answer.results
+    parts: list[object] = [results is None, None if results is None else tuple(sorted(results))]
+    for name in names:
+        array = None if results is None else results.get(name)
+        parts += [None, None] if array is None else [array.shape, array.dtype.name]
+    return tuple(parts)

@@ -13,8 +13,10 @@ SEEN = ("fvcore's sigmoid_focal_loss before its result is cast",)
 ADVICE = "Return the logits' dtype, or do not declare float64."
 PROPERTY_ONLY = True
 DTYPE = "float64"
+GRADIENT = "float32"
+TRIED = {"GRADIENT": ("float32", "float64")}
 
 
 def loss(logits: Array, targets: Array, **options: Any) -> Pair:
     value, gradient = right.loss(logits, targets, **options)
-    return value.astype(np.float32), gradient.astype(np.float32)
+    return value.astype(np.float32), gradient.astype(np.float32).astype(GRADIENT)

@@ -94,10 +94,14 @@ def run(lines: Sequence[str], folder: Path, variables: Mapping[str, str]) -> dic
 def main() -> None:
     """The program."""
     lines = json.load(sys.stdin)
-    # As of an interpreter that was started with -c.
-    sys.path[0] = ""
     commands = [taken_apart(line) for line in lines]
     assert all(commands)
+    # The command of a script does not look into the current folder, and an interpreter that was started with -c does:
+    # in a checkout there is a focal_ref of another layout.
+    del sys.path[0]
+    if any(command is not None and not command.code for command in commands):
+        import focal_ref.conformance.cli  # noqa: F401 (kept, so that it is the installed one for every child)
+    sys.path.insert(0, "")
     for command in commands:
         assert command is not None
         _imported(command)
