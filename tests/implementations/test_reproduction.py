@@ -339,9 +339,9 @@ def test_neither_record_nor_reason_is_an_error_of_one_line(tool, tmp_path, capsy
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_a_repro_line_finds_the_installed_suite_from_the_top_of_a_checkout():
+def test_a_repro_line_finds_the_installed_suite_from_the_top_of_a_checkout(tool):
     """Where a folder of the name of the package has another layout."""
     line = "focal-ref repro FL-VAL-010 --backend=numpy | grep -E 'passes'"
-    code, output, errors = forked.run([line], Path(__file__).parents[2], dict(os.environ))[line]
+    code, output, errors = tool["forked"].run([line], ROOT, tool["shell"].variables())[line]
     assert (code, errors) == (0, "")
     assert "FL-VAL-010" in output
