@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,32 +12,22 @@ from focal_ref.conformance.conventions.calls import expected
 from focal_ref.conformance.conventions.scope import is_canonical
 from focal_ref.conformance.diagnosis.causes import FAILURE, NUMBERS, TARGET, Cause
 from focal_ref.conformance.diagnosis.experiments import large_questions, questions
-from focal_ref.conformance.diagnosis.likeness import COARSE, FINE, Failed, Layout, Likeness, Numbers, Question
+from focal_ref.conformance.diagnosis.likeness import COARSE, FINE, Failed, Layout, Likeness, Question
 from focal_ref.conformance.diagnosis.recording import Answer, asked
-from focal_ref.conformance.diagnosis.suspects import Suspect, answer, functions_of, neighbours, sized, suspects, usable
+from focal_ref.conformance.diagnosis.steps import SHARED, Step, Suspects
+from focal_ref.conformance.diagnosis.suspects import Suspect, functions_of, sized, suspects, usable
 from focal_ref.conformance.examiner import Examiner
 from focal_ref.conformance.findings import Finding
 from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.mutants import NOBODY, right_target, stored
 from focal_ref.conformance.requirements import Requirement, requirements
-from focal_ref.conformance.targets import Array, Call, Target, TargetFault
-
-SHARED = 0.7
-"""Share of a suspect's wrong numbers that has to be the target's too."""
+from focal_ref.conformance.targets import Call, Target, TargetFault
 
 WORTHWHILE = 0.015
 """Share of a target's wrong answers that a further cause has to explain."""
 
 ENOUGH = 0.3
 """Share of the wrong numbers of a requirement that a cause has to explain."""
-
-NEAR = 0.9
-"""Distance from the target up to which numbers between the usual ones are tried."""
-
-ROUNDS = 4
-
-ALONE, TOGETHER, MAXIMUM_PAIRED = 0.4, 0.6, 40
-"""A suspect that explains less alone is tried in pairs, which have to explain more; so many are."""
 
 MAXIMUM_CAUSES = 5
 
@@ -53,113 +42,6 @@ TIMES = 30.0
 
 MAXIMUM_CERTIFIED = 2000
 """Elements of a call whose declared results are computed to see that they are those of the canonical conventions."""
-
-
-class Step(NamedTuple):
-    """A suspect that explains what others before it left over."""
-
-    suspect: Suspect
-    likeness: Likeness
-
-
-class Suspects:
-    """The answers of many suspects to the same questions."""
-
-    def __init__(self, layout: Layout, chosen: Sequence[Suspect]) -> None:
-        self.layout = layout
-        self.chosen: list[Suspect] = []
-        empty = np.zeros((0, layout.right.values.size))
-        self.numbers = Numbers(empty, empty.astype(bool))
-        self._add(chosen)
-
-    def _add(self, more: Sequence[Suspect]) -> None:
-        rows = [self.layout.row(_answers(suspect, self.layout)) for suspect in more]
-        self.chosen += more
-        self.numbers = Numbers(
-            np.stack([*self.numbers.values, *(row.values for row in rows)]) if rows else self.numbers.values,
-            np.stack([*self.numbers.present, *(row.present for row in rows)]) if rows else self.numbers.present,
-        )
-
-    def refine(self) -> None:
-        """Add suspects with numbers between the usual ones where these come near."""
-        for _ in range(ROUNDS):
-            distances = self.layout.distances(self.numbers)
-            nearest: dict[str, tuple[float, Suspect]] = {}
-            for suspect, distance in zip(self.chosen, distances, strict=True):
-                name = suspect.mutant.name
-                if suspect.numbers and float(distance) < nearest.get(name, (NEAR, suspect))[0]:
-                    nearest[name] = (float(distance), suspect)
-            more = [
-                between
-                for distance, suspect in nearest.values()
-                if distance > 0.01
-                for between in neighbours(suspect, [one for one in self.chosen if one.mutant is suspect.mutant])
-            ]
-            if not more:
-                return
-            self._add(more)
-
-    def shared(self) -> Array:
-        """Of each suspect: the share of its wrong numbers that is the target's too."""
-        return self.layout.likeness(self.numbers, self.layout.right)[1]
-
-    def deviating(self) -> Array:
-        """Which suspects have wrong numbers."""
-        return self.layout.deviating(self.numbers)
-
-    def steps(self, preference: Sequence[tuple[object, ...]], worthwhile: float, maximum: int) -> list[Step]:
-        """Suspects that explain the target one after the other, each together with those before it.
-
-        Parameters
-        ----------
-        preference
-            Of suspects that explain the same, the one with the smallest is taken.
-        worthwhile
-            What one has to explain at least of what is left.
-        maximum
-            Number of suspects.
-        """
-        base, left = self.layout.right, 1.0
-        steps: list[Step] = []
-        while self.chosen and len(steps) < maximum:
-            joined = self.layout.together(self.numbers, base)
-            explained, shared = self.layout.likeness(joined, base)
-            score = np.where(shared >= SHARED, explained * shared, 0.0)
-            order = sorted(range(len(self.chosen)), key=lambda i: (-round(float(score[i]), 2), *preference[i]))
-            best = order[0]
-            if not steps and score[best] < ALONE:
-                pair = self._pair(explained)
-                if pair is not None:
-                    steps, base = pair
-                    left *= 1.0 - steps[-1].likeness.explained
-                    continue
-            if score[best] * left < worthwhile:
-                break
-            found = Likeness(round(float(explained[best]) * left, 3), round(float(shared[best]), 3))
-            steps.append(Step(self.chosen[best], found))
-            base = Numbers(joined.values[best], joined.present[best])
-            left *= 1.0 - float(explained[best])
-        return steps
-
-    def _pair(self, explained: Array) -> tuple[list[Step], Numbers] | None:
-        """Two faults of the same numbers, which neither of them explains alone."""
-        right = self.layout.right
-        best: tuple[float, int, int, Likeness] | None = None
-        # Where one of them has no effect, the other one explains something.
-        for first in np.argsort(-explained, kind="stable")[:MAXIMUM_PAIRED]:
-            base = Numbers(self.numbers.values[first], self.numbers.present[first])
-            both, shared = self.layout.likeness(self.layout.together(self.numbers, base), right)
-            score = np.where(shared >= SHARED, both * shared, 0.0)
-            second = int(np.argmax(score))
-            if explained[first] > 0 and score[second] >= TOGETHER and (best is None or score[second] > best[0] + 0.01):
-                found = Likeness(round(float(both[second]), 3), round(float(shared[second]), 3))
-                best = (float(score[second]), int(first), second, found)
-        if best is None:
-            return None
-        _, first, second, found = best
-        rows = (Numbers(self.numbers.values[i], self.numbers.present[i]) for i in (first, second))
-        joined = self.layout.together(*rows)
-        return [Step(self.chosen[i], found) for i in (first, second)], joined
 
 
 class Diagnosis:
@@ -358,15 +240,6 @@ class Diagnosis:
             return False
         with np.errstate(all="ignore"):
             return bool(np.allclose(own["value"].astype(np.float64), declared.astype(np.float64), 1e-3, 0, True))
-
-
-def _answers(suspect: Suspect, layout: Layout) -> list[Answer | None]:
-    """What a suspect answers, asked in this order from the beginning."""
-    target, mutant = suspect.target(), suspect.mutant
-    return [
-        answer(target, mutant, one.method, one.arguments, checks=right.results is None)
-        for one, right in zip(layout.questions, layout.rights, strict=True)
-    ]
 
 
 def _failed(findings: Sequence[Finding]) -> list[tuple[Call, str, Sequence[int]]]:
