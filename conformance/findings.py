@@ -15,13 +15,10 @@ from focal_ref.conformance.targets.functions import parameter_names
 from focal_ref.conformance.vectors import vector_set_names
 
 if TYPE_CHECKING:
-    from focal_ref.conformance.diagnosis import Cause
+    from focal_ref.conformance.diagnosis import Explanation
 
 REPRO = "focal-ref repro"
 """What repeats a failure where the suite is installed."""
-
-NO_CAUSE = "none of the known faults explains it"
-"""What is said where a cause was sought and not found."""
 
 OWN = ("made_by", "element", "wrong")
 """Of a finding: what is no part of the record."""
@@ -113,7 +110,7 @@ def failure_text(
     dtype: str,
     findings: Sequence[Finding],
     command: str,
-    causes: "Sequence[Cause] | None" = None,
+    explanation: "Explanation | None" = None,
 ) -> str:
     """The message of one requirement and dtype: the worst finding in full, the rest counted.
 
@@ -127,8 +124,8 @@ def failure_text(
         At least one.
     command
         The command of the run; what narrows it to this requirement, or to the worst stored vector, is added.
-    causes
-        Known faults that explain the findings, the likeliest first; None if none was sought.
+    explanation
+        Which known faults explain the findings; None if that was not asked.
     """
     worst = max(findings, key=lambda finding: np.inf if finding.error is None else finding.error)
     lines = [f"{requirement.id}{' ' + dtype if dtype else ''}: {requirement.sentence}"]
@@ -148,10 +145,8 @@ def failure_text(
         more = len(others) - MAXIMUM_LISTED
         lines.append(_row("also", "; ".join(others[:MAXIMUM_LISTED]) + (f"; and {more} more" if more > 0 else "")))
     lines.append(_row("often", requirement.rationale))
-    for place, cause in enumerate(causes or ()):
-        lines += [_row(name, text) for name, text in cause.rows("and" if place else "cause")]
-    if causes is not None and not causes:
-        lines.append(_row("cause", NO_CAUSE))
+    if explanation is not None:
+        lines += [_row(name, text) for name, text in explanation.rows()]
     lines.append(_row("repeat", _repeating(command, requirement.id, dtype, worst)))
     return "\n".join(lines)
 

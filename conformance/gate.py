@@ -191,10 +191,10 @@ def run_item(
     # Declarations are diagnosed by their checks, which call the target as if it had declared something else.
     recording = None if diagnosis is None or requirement.area == "DECL" else Recording(target)
     outcome = examine(requirement, recording or target, item.dtype, case)
-    causes = None
+    explanation = None
     if outcome.findings and diagnosis is not None and recording is not None:
-        causes = diagnosis.causes(requirement, outcome.findings, recording.answers)
-    text = failure_text(requirement, item.dtype, outcome.findings, command, causes) if outcome.findings else ""
+        explanation = diagnosis.explanation(requirement, outcome.findings, recording.answers)
+    text = failure_text(requirement, item.dtype, outcome.findings, command, explanation) if outcome.findings else ""
     if not outcome.comparisons:
         text = f"{item}: nothing was compared" + (f"; no vector has the id {case!r}" if case else "")
     return Result(
@@ -206,7 +206,7 @@ def run_item(
         text,
         [finding.record() for finding in outcome.findings],
         outcome.regimes.record(),
-        causes=[cause.record() for cause in causes or ()],
+        causes=[cause.record() for cause in explanation.causes] if explanation else [],
         failing=outcome.cases.failing if text else {},
         passing=outcome.cases.passing if text else (),
         tentative=is_tentative(requirement.since, level) or _only_tentative(outcome, level),

@@ -66,10 +66,10 @@ def _repeated(target: Target, item: Item, vector: str | None, command: str, path
         accuracy = f", error {outcome.error:.4g} of {outcome.budget:.4g} ulp" if outcome.budget else ""
         click.echo(f"{item}: passes ({outcome.comparisons} compared{accuracy})")
         return False
-    causes = None
+    explanation = None
     if requirement.area != "DECL":
-        causes = Diagnosis(target).causes(requirement, outcome.findings, recording.answers)
-    click.echo(failure_text(requirement, item.dtype, outcome.findings, command, causes))
+        explanation = Diagnosis(target).explanation(requirement, outcome.findings, recording.answers)
+    click.echo(failure_text(requirement, item.dtype, outcome.findings, command, explanation))
     # Loaded here: targets of other kinds need none of it.
     from focal_ref.conformance.snippet import snippet
 

@@ -4,8 +4,8 @@ Two things are compared: the questions of the requirement that failed, and fixed
 A fault is named where it reproduces the wrong numbers and leaves right what the target has right.
 """
 
-from focal_ref.conformance.diagnosis.causes import Cause
+from focal_ref.conformance.diagnosis.causes import NO_CAUSE, Cause, Explanation
 from focal_ref.conformance.diagnosis.diagnosis import Diagnosis
 from focal_ref.conformance.diagnosis.recording import Recording
 
-__all__ = ["Cause", "Diagnosis", "Recording"]
+__all__ = ["NO_CAUSE", "Cause", "Diagnosis", "Explanation", "Recording"]

@@ -69,5 +69,32 @@ class Cause:
         return record
 
 
+NO_CAUSE = "none of the known faults explains it"
+"""What is said where a cause was sought and not found."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a failure was compared with the known faults for.
+
+    Attributes
+    ----------
+    causes
+        Those that explain it, the likeliest first.
+    broken
+        Why there was no comparison, or "": a diagnosis that breaks down takes no verdict away.
+    """
+
+    causes: Sequence[Cause] = ()
+    broken: str = ""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Lines of a failure text, each with what it is."""
+        if self.broken:
+            return [("cause", f"the comparison with the known faults broke down: {self.broken}")]
+        rows = [row for place, cause in enumerate(self.causes) for row in cause.rows("and" if place else "cause")]
+        return rows or [("cause", NO_CAUSE)]
+
+
 def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) or value is None else repr(value)

@@ -10,7 +10,7 @@ from focal_ref.conformance.checks import checks
 from focal_ref.conformance.claims import claimed
 from focal_ref.conformance.conventions.calls import expected
 from focal_ref.conformance.conventions.scope import is_canonical
-from focal_ref.conformance.diagnosis.causes import FAILURE, NUMBERS, TARGET, Cause
+from focal_ref.conformance.diagnosis.causes import FAILURE, NUMBERS, TARGET, Cause, Explanation
 from focal_ref.conformance.diagnosis.experiments import large_questions, questions
 from focal_ref.conformance.diagnosis.likeness import COARSE, FINE, Failed, Layout, Likeness, Question
 from focal_ref.conformance.diagnosis.recording import Answer, asked
@@ -57,6 +57,15 @@ class Diagnosis:
         self._target = target
         self._profile = target.profile
         self._right = right_target()
+
+    def explanation(
+        self, requirement: Requirement, findings: Sequence[Finding], answers: Sequence[Answer]
+    ) -> Explanation:
+        """`causes`, or why they could not be sought."""
+        try:
+            return Explanation(self.causes(requirement, findings, answers))
+        except Exception as error:  # the target may do anything, and the verdict does not depend on it
+            return Explanation(broken=f"{type(error).__name__}: {error}"[:200])
 
     def causes(
         self, requirement: Requirement, findings: Sequence[Finding], answers: Sequence[Answer]

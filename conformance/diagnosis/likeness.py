@@ -130,7 +130,7 @@ class Layout:
                     # Where one result is of a narrower format, all were computed in it.
                     sizes = _TOLERANCES[question.size]
                     given = (sizes.get(one.dtype.name, 0.0) for one in (target.results or {}).values())
-                    tolerance = max(tolerance, *given)
+                    tolerance = max([tolerance, *given])
                 tolerances.append(np.full(chosen[name].size, tolerance))
                 smallest.append(np.full(chosen[name].size, _SMALLEST.get(dtype, 2.0**-1000 if tolerance else 0.0)))
                 count += chosen[name].size

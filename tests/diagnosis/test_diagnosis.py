@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from focal_ref.conformance.diagnosis import Diagnosis, diagnosis
+from focal_ref.conformance.diagnosis import NO_CAUSE, Diagnosis, diagnosis
 from focal_ref.conformance.diagnosis.suspects import Suspect
-from focal_ref.conformance.findings import NO_CAUSE, Finding
+from focal_ref.conformance.findings import Finding
 from focal_ref.conformance.gate import Item, run_item
 from focal_ref.conformance.mutants import mutant
 from focal_ref.conformance.profiles import load_profile
@@ -100,6 +100,17 @@ def test_without_suspects_nothing_is_named(monkeypatch):
     result = causes_of(target, ("FL-VAL-004", "float64"))["FL-VAL-004", "float64"]
     assert result.causes == []
     assert f"  cause     {NO_CAUSE}" in result.text
+
+
+def test_a_diagnosis_that_breaks_down_takes_no_verdict_away(monkeypatch):
+    def breaks_down(*arguments):
+        raise ZeroDivisionError("no such luck")
+
+    monkeypatch.setattr(Diagnosis, "causes", breaks_down)
+    result = causes_of(torch_target("two_alpha_swapped_gamma_whole", monkeypatch), ("FL-VAL-009", ""))["FL-VAL-009", ""]
+    assert not result.passed
+    assert result.causes == []
+    assert "  cause     the comparison with the known faults broke down: ZeroDivisionError: no such luck" in result.text
 
 
 def test_a_right_implementation_is_asked_nothing_more(monkeypatch):
