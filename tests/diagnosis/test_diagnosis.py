@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from focal_ref.conformance.diagnosis import NO_CAUSE, Diagnosis, diagnosis
+from focal_ref.conformance.diagnosis import NO_CAUSE, Diagnosis, Recording, diagnosis
 from focal_ref.conformance.diagnosis.suspects import Suspect
 from focal_ref.conformance.findings import Finding
+from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.gate import Item, run_item
 from focal_ref.conformance.mutants import mutant
 from focal_ref.conformance.profiles import load_profile
 from focal_ref.conformance.reports.causes import explained, likely_causes
 from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import Call, TargetFault
-from focal_ref.conformance.targets.python import profile_target
+from focal_ref.conformance.targets.python import backend_target, profile_target
 
 torch = pytest.importorskip("torch")
 
@@ -181,6 +182,16 @@ def test_a_recording_keeps_arguments_as_they_were_and_the_order_of_their_memory(
     (other,) = copied((call,))
     call.logits[0, 0] = 99.0
     assert other.logits[0, 0] == 0.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_recording_of_nan_in_bfloat16_warns_of_nothing():
+    """Comparing such arrays for equality warns, and what is raised there would be taken for the target's."""
+    target = backend_target("numpy", None)
+    logits = np.array([np.nan, 1.0]).astype(FORMATS["bfloat16"].dtype)
+    recording = Recording(target)
+    recording.value(Call(logits, np.zeros_like(logits)))
+    assert list(recording.answers[0].results) == ["value"]
 
 
 @pytest.mark.parametrize("name", ["development", "held_out"])
