@@ -10,9 +10,9 @@ from focal_ref.conformance.reports.markdown import MARKS
 HEAD = """\
 # Public implementations
 
-What released implementations compute, as the suite found it: {count} of {packages} packages, run {dates} with focal-ref
-{versions}. Made by `make implementations` from `implementations/results/`; nothing here is written by hand. The same
-page as [HTML](implementations.html).
+What released implementations compute, as the suite found it: {count} of {packages} packages, {not_run}run {dates}
+with focal-ref {versions}. Made by `make implementations` from `implementations/results/`; nothing here is written by
+hand. The same page as [HTML](implementations.html).
 
 Each was called as its profile says ([profiles](profiles.md)) and compared with the formula of the conventions that it
 declares. `implementations/catalogue.toml` lists them, `implementations/environments/` has every version.
@@ -27,8 +27,10 @@ does not show its fault is an error of the build.
 
 def markdown(page: Page) -> str:
     """The whole page."""
-    packages = len({part.entry.distribution for part in page.parts})
-    head = HEAD.format(count=len(page.parts), packages=packages, dates=page.dates, versions=page.versions)
+    packages = len({part.entry.distribution for part in page.run})
+    missing = f"{len(page.not_run)} others not run; " if page.not_run else ""
+    counts = {"count": len(page.run), "packages": packages, "not_run": missing}
+    head = HEAD.format(**counts, dates=page.dates, versions=page.versions)
     blocks = [head, _overview(page), _absent(page), _requirements(page), _errors(page), _conventions(page)]
     blocks += ["## Each implementation\n", *(_part(part) for part in page.parts)]
     return "\n".join(block for block in blocks if block)
@@ -41,7 +43,7 @@ def _overview(page: Page) -> str:
             f"`{part.entry.function}`",
             _text(part.version or part.entry.distribution),
             _text(part.library),
-            part.data["date"][:10],
+            part.data["date"][:10] if part.was_run else "not run",
             *((str(part.count(outcome)) for outcome in (PASS, FAIL, NOT_CLAIMED)) if part.was_run else ["-"] * 3),
         ]
         for part in page.parts

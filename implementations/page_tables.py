@@ -125,7 +125,7 @@ class Page:
     @property
     def dates(self) -> str:
         """When the runs were made."""
-        dates = sorted({part.data["date"][:10] for part in self.parts})
+        dates = sorted({part.data["date"][:10] for part in self.parts if part.was_run})
         return " to ".join(dict.fromkeys((dates[0], dates[-1]))) if dates else ""
 
     @property

@@ -13,7 +13,7 @@ from focal_ref.conformance.conventions.scope import is_canonical
 from focal_ref.conformance.diagnosis.causes import FAILURE, NUMBERS, TARGET, Cause, Explanation
 from focal_ref.conformance.diagnosis.experiments import large_questions, questions
 from focal_ref.conformance.diagnosis.likeness import COARSE, FINE, Failed, Layout, Likeness, Question
-from focal_ref.conformance.diagnosis.recording import Answer, asked
+from focal_ref.conformance.diagnosis.recording import Answer, asked, call_of
 from focal_ref.conformance.diagnosis.steps import SHARED, Step, Suspects
 from focal_ref.conformance.diagnosis.suspects import Suspect, functions_of, sized, suspects, usable
 from focal_ref.conformance.examiner import Examiner
@@ -226,7 +226,7 @@ class Diagnosis:
 
     def _rightly(self, method: str, arguments: tuple[object, ...]) -> Answer | None:
         """The answer of the right form; None where it has none, or other conventions than the target declares."""
-        call = next((argument for argument in arguments if isinstance(argument, Call)), None)
+        call = call_of(arguments)
         if call is not None and not self._is_canonical(call):
             return None
         given = asked(self._right, method, arguments)

@@ -265,7 +265,7 @@ def _positions(right: Array, target: Array | None, size: str, failed: Array | No
     if failed is not None:
         some.append(failed[np.linspace(0, failed.size - 1, min(failed.size, third)).astype(np.int64)])
     elif target is not None and target.shape == right.shape:
-        tolerance = max(_TOLERANCES[size].get(right.dtype.name, 0.0), 0.0)
+        tolerance = _TOLERANCES[size].get(right.dtype.name, 0.0)
         with np.errstate(all="ignore"):
             t, r = target.astype(np.float64).ravel(), right.astype(np.float64).ravel()
             wrong = np.flatnonzero(~((np.abs(t - r) <= tolerance * np.abs(r)) | (t == r) | (np.isnan(t) & np.isnan(r))))

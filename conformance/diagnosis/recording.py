@@ -39,13 +39,9 @@ class Answer:
     error: str = ""
     made_by: Call | None = None
 
-    @property
-    def call(self) -> Call | None:
-        """The call that it is about; none of functions of the detection side."""
-        return _call(self.arguments)
 
-
-def _call(arguments: tuple[Any, ...]) -> Call | None:
+def call_of(arguments: tuple[Any, ...]) -> Call | None:
+    """The call among the arguments of a method; none of functions of the detection side."""
     return next((argument for argument in arguments if isinstance(argument, Call)), None)
 
 
@@ -136,12 +132,12 @@ class Recording(Target):
             result = getattr(self._target, method)(*arguments)
         except Exception as error:
             if keeps:
-                self.answers.append(Answer(method, before, None, type(error).__name__, _call(arguments)))
+                self.answers.append(Answer(method, before, None, type(error).__name__, call_of(arguments)))
             raise
         if keeps:
             results = {key: part.copy() for key, part in named(result).items()}
             results |= written(before, arguments)
-            self.answers.append(Answer(method, before, results, made_by=_call(arguments)))
+            self.answers.append(Answer(method, before, results, made_by=call_of(arguments)))
         return result
 
     def begin(self) -> None:
@@ -204,4 +200,4 @@ def _size(arguments: tuple[Any, ...]) -> int:
     return total
 
 
-__all__ = ["Answer", "Recording", "asked", "named"]
+__all__ = ["Answer", "Recording", "asked", "call_of", "named"]

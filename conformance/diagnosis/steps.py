@@ -91,7 +91,10 @@ class Suspects:
         while self.chosen and len(steps) < maximum:
             joined = self.layout.together(self.numbers, base)
             explained, shared = self.layout.likeness(joined, base)
-            score = np.where(shared >= SHARED, explained * shared, 0.0)
+            # One fault with one number: the same one with another number says nothing more.
+            named = {step.suspect.mutant.name for step in steps}
+            fresh = np.array([one.mutant.name not in named for one in self.chosen])
+            score = np.where((shared >= SHARED) & fresh, explained * shared, 0.0)
             order = sorted(range(len(self.chosen)), key=lambda i: (-round(float(score[i]), 2), *preference[i]))
             best = order[0]
             if not steps and score[best] < ALONE:
@@ -116,7 +119,8 @@ class Suspects:
         for first in np.argsort(-explained, kind="stable")[:MAXIMUM_PAIRED]:
             base = Numbers(self.numbers.values[first], self.numbers.present[first])
             both, shared = self.layout.likeness(self.layout.together(self.numbers, base), right)
-            score = np.where(shared >= SHARED, both * shared, 0.0)
+            other = np.array([one.mutant is not self.chosen[first].mutant for one in self.chosen])
+            score = np.where((shared >= SHARED) & other, both * shared, 0.0)
             second = int(np.argmax(score))
             if explained[first] > 0 and score[second] >= TOGETHER and (best is None or score[second] > best[0] + 0.01):
                 found = Likeness(round(float(both[second]), 3), round(float(shared[second]), 3))

@@ -20,8 +20,6 @@ from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import Call, TargetFault
 from focal_ref.conformance.targets.python import backend_target, profile_target
 
-torch = pytest.importorskip("torch")
-
 FEW = ("alpha_swapped", "alpha_ignored", "epsilon_in_the_factor", "gamma_multiplied", "tail_left_out", "squeezed")
 FEW += (
     "logit_minus_log_sigmoid",
@@ -60,6 +58,12 @@ def test_the_number_that_fits_best_is_found_between_the_usual_ones(few_suspects,
     assert found.suspect.mutant.name == "epsilon_in_the_factor"
     assert found.suspect.numbers["EPSILON"] == pytest.approx(6e-5, rel=0.1)
     assert found.likeness.explained > 0.7
+
+
+def test_a_fault_is_named_once_though_several_of_its_numbers_explain_something(few_suspects, monkeypatch):
+    found = Diagnosis(torch_target("epsilon_in_focal_factor", monkeypatch)).general
+    names = [step.suspect.mutant.name for step in found]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_the_failure_text_names_fault_change_and_where_it_was_seen(few_suspects, monkeypatch):
