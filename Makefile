@@ -21,7 +21,7 @@ help:
 	@echo "make conformance [BACKEND=numpy]  set up, run the suite on one backend, write the report"
 	@echo "make test                         set up, then lint, all tests, and the suite on every backend of this machine"
 	@echo "make accuracy                     measure the error of 10^8 float32 margins a gamma and of all 16-bit logits, every loss"
-	@echo "make bench                        time matching beside torchvision, interleaved"
+	@echo "make bench                        time, memory and error beside other implementations, interleaved"
 	@echo "make vectors                      generate the test vectors anew and compare them with the committed ones"
 	@echo "make mutants                      wrong implementations against every requirement, right ones against false alarms"
 	@echo "make mutation                     mutants of this project's own code against its tests: hours"
@@ -57,8 +57,11 @@ accuracy: $(VENV)/.test
 	$(BIN)/python benchmarks/accuracy.py --out benchmarks/results/accuracy.json
 	$(BIN)/python benchmarks/family_accuracy.py --count 4000 --out benchmarks/results/family_accuracy.json
 
+# About half an hour on two processors that do nothing else.
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/matching.py --out benchmarks/results/matching.json
+	$(BIN)/python -m pip install -q -c requirements.lock -r benchmarks/cpu/requirements.txt
+	$(BIN)/python -m pip install -q --no-deps -r benchmarks/cpu/requirements-peers.txt
+	$(BIN)/python benchmarks/cpu/run.py $(OPTIONS)
 
 vectors: $(VENV)/.conformance
 	$(BIN)/python -m focal_ref.conformance.generate --check

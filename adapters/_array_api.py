@@ -111,6 +111,19 @@ class ArrayApiAdapter(Adapter):
         out[0][...], out[1][...] = value, gradient
         return out
 
+    def total_and_grad(
+        self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any, out: Array | None
+    ) -> tuple[Array, Array]:
+        value = self.total(logits, targets, parameters, normalizer)
+        slopes = self.unrounded(logits, targets, parameters).gradient
+        if normalizer is not None:
+            slopes = self.namespace(logits).astype(slopes, self.namespace(logits).float64) / normalizer
+        gradient = self.narrowed(slopes, self.dtype_name(logits))
+        if out is None:
+            return value, gradient
+        out[...] = gradient
+        return value, out
+
     def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
         xp = self.namespace(logits)
         wide = evaluate_second(xp, self.widened(logits, parameters), targets, parameters)

@@ -84,13 +84,13 @@ class Adapter(ABC):
     def check_same_device(self, name: str, array: Array, logits: Array) -> None:
         """Raise for an argument that lies elsewhere than the logits."""
 
-    def check_out(self, inputs: list[Array], out: tuple[Array, Array]) -> None:
+    def check_out(self, inputs: list[Array], out: tuple[Array, ...]) -> None:
         """Raise for outputs that cannot be written, that share memory, or that lie elsewhere than the logits."""
 
     @staticmethod
-    def refuse_overlap(inputs: list[Any], out: tuple[Any, Any], shares_memory: Callable[[Any, Any], bool]) -> None:
+    def refuse_overlap(inputs: list[Any], out: tuple[Any, ...], shares_memory: Callable[[Any, Any], bool]) -> None:
         """Raise if an output shares memory with the other or with an input; `inputs` begins with the logits."""
-        if shares_memory(out[0], out[1]) or any(shares_memory(array, inputs[0]) for array in out):
+        if (len(out) > 1 and shares_memory(out[0], out[1])) or any(shares_memory(array, inputs[0]) for array in out):
             raise ValueError("out: got arrays that share memory with each other or with the logits")
         if any(shares_memory(array, other) for array in out for other in inputs[1:]):
             raise ValueError("out: got arrays that share memory with targets, alpha, gamma or weights")
@@ -149,6 +149,12 @@ class Adapter(ABC):
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
     ) -> tuple[Array, Array]:
         """Each result and its derivative with respect to the logits."""
+
+    @abstractmethod
+    def total_and_grad(
+        self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any, out: Array | None
+    ) -> tuple[Array, Array]:
+        """`total`, and its derivative with respect to the logits, which goes into `out` if that is given."""
 
     @abstractmethod
     def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:

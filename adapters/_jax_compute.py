@@ -4,6 +4,7 @@ Nothing here has a derivative of its own: results are rounded by their bits, whi
 constants. `focal_ref.adapters._jax_derivatives` gives each the rule that belongs to it.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -16,7 +17,9 @@ from focal_ref._evaluate import evaluate, evaluate_curvature, evaluate_partial, 
 from focal_ref._formulas import SPECIAL_EXPONENTS
 from focal_ref._parameters import NUMBERS, ROWS, Parameters, Precision
 from focal_ref.adapters._array_api import ArrayApiAdapter
-from focal_ref.adapters._jax_multiply import narrowed, widened
+from focal_ref.adapters._jax_blocks import Blocks, blocks_of, in_blocks
+from focal_ref.adapters._jax_functions import Accurate, Vectorized
+from focal_ref.adapters._jax_rounding import from_bfloat16, narrowed, widened
 
 Array = Any
 
@@ -50,10 +53,10 @@ class Quantity:
     ----------
     kind
         "value", "gradient", "value_and_gradient", "second" or "curvature" (which takes a "direction" among the
-        arrays) of each result; "total", the sum of the values; "partial" of each result with respect to `name`, or
-        "total_partial", of the sum.
+        arrays) of each result; "total", the sum of the values; "total_and_gradient"; "partial" of each result with
+        respect to `name`, or "total_partial", of the sum.
     dtype
-        What it is rounded to.
+        What it is rounded to; a gradient beside it, to the dtype of the logits.
     name
         Of one of the arrays.
     """
@@ -63,18 +66,13 @@ class Quantity:
     name: str = ""
 
 
-class _Accurate:
-    """jax.numpy, but for its log1p, which on the CPU is off by 120 ulp of float64 between -0.42 and -0.35."""
+_ACCURATE, _VECTORIZED = Accurate(), Vectorized()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(jnp, name)
+_PAIRS = ("value_and_gradient", "total_and_gradient")
+_FIRST = ("value", "gradient", "total", *_PAIRS)
 
-    @staticmethod
-    def log1p(array: Array) -> Array:
-        return jnp.where(array < -0.25, jnp.log(1.0 + array), jnp.log1p(array))
-
-
-_ACCURATE = _Accurate()
+_BLOCK, _ROWS_BLOCK = 32768, 8192
+"""Elements of a block: some hundred kilobytes in between, which the caches hold; the rows of a softmax need more."""
 
 
 class JaxFormulas(ArrayApiAdapter):
@@ -91,10 +89,12 @@ class JaxFormulas(ArrayApiAdapter):
 
     def widened(self, logits: Array, parameters: Parameters) -> Array:
         # The logarithm of a subnormal probability is a number like any other; a logit may as well be zero.
-        return widened(logits) if parameters.form == "probability" else super().widened(logits, parameters)
+        if parameters.form == "probability":
+            return widened(logits)
+        return super().widened(from_bfloat16(logits) if logits.dtype == jnp.bfloat16 else logits, parameters)
 
     def narrowed(self, wide: Array, dtype: str) -> Array:
-        return narrowed(wide.astype(jnp.float64), dtype)
+        return narrowed(wide, dtype)
 
 
 _FORMULAS = JaxFormulas()
@@ -116,8 +116,8 @@ def split(
     return options, logits, {"targets": targets, **arrays}
 
 
-def compute(quantity: Quantity, options: Options, logits: Array, arrays: dict[str, Array]) -> Any:
-    """Run one fused computation, with numbers as float64 scalars: a new alpha or gamma compiles nothing anew.
+def compute(quantity: Quantity, options: Options, logits: Array, arrays: dict[str, Array]) -> tuple[Array, ...]:
+    """The results of a quantity, with numbers as float64 scalars: a new alpha or gamma compiles nothing anew.
 
     Only the exponents for which the paper's loss has closed forms of their own stay constants.
     """
@@ -128,58 +128,119 @@ def compute(quantity: Quantity, options: Options, logits: Array, arrays: dict[st
     )
     with jax.enable_x64(True):
         scalars = {name: np.float64(value) for name, value in options.numbers if (name, value) not in kept}
-        return _compiled(quantity, replace(options, numbers=kept), logits, {**scalars, **arrays})
+        results: tuple[Array, ...] = _compiled(quantity, replace(options, numbers=kept), logits, {**scalars, **arrays})
+    return results
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _compiled(quantity: Quantity, options: Options, logits: Array, arrays: dict[str, Array]) -> Any:
-    """One fused computation; runs and is traced with x64 enabled."""
-    given: dict[str, Any] = {**dict(options.numbers), **arrays}
-    parameters = Parameters(
-        **{name: given.get(name) for name in (*NUMBERS, "weights")},
-        encoding=options.encoding,
-        precision=options.precision,
-        form=options.form,
-        clip=given.get("clip", 0.0),
-    )
-    targets, normalizer = arrays["targets"], _normalizer(arrays)
+def _compiled(quantity: Quantity, options: Options, logits: Array, arrays: dict[str, Array]) -> tuple[Array, ...]:
+    """The results of a quantity; runs and is traced with x64 enabled."""
+    terms = _Terms(quantity, options, arrays)
+    names = [name for name, array in arrays.items() if array.ndim]
 
-    def rounded(wide: Array) -> Array:
-        return _FORMULAS.narrowed(wide, quantity.dtype)
+    def evaluated(logits: Array, *given: Array) -> tuple[Array, ...]:
+        return terms.evaluated(logits, dict(zip(names, given, strict=True)))
 
-    def normalized(wide: Array) -> Array:
-        return wide if normalizer is None else wide.astype(jnp.float64) / normalizer
+    def whole() -> tuple[Array, ...]:
+        results = evaluated(logits, *(arrays[name] for name in names))
+        return tuple(tree_sum(jnp, one) if add else one for one, add in zip(results, terms.added, strict=True))
 
-    def added(terms: Array) -> Array:
-        return normalized(tree_sum(jnp, terms.astype(jnp.float64)))
+    operands = [logits, *(_aligned(name, arrays[name], logits, options) for name in names)]
+    blocks = _blocks(terms, operands)
+    if blocks is None:
+        results = whole()
+    else:
+        # A GPU has no use for blocks.
+        results = jax.lax.platform_dependent(
+            cpu=lambda: in_blocks(evaluated, operands, blocks, terms.added), default=whole
+        )
+    return tuple(terms.total(result) if add else result for result, add in zip(results, terms.added, strict=True))
 
-    xp, wide = _namespace(quantity, options), _FORMULAS.widened(logits, parameters)
-    if quantity.kind in ("value", "gradient", "value_and_gradient", "total"):
-        one_more_rounding = wide.dtype != logits.dtype and options.precision == "exact" and quantity.kind != "total"
-        value, gradient = evaluate(xp, wide, targets, parameters, narrowed=one_more_rounding)
-        if quantity.kind == "value_and_gradient":
-            return rounded(value), rounded(normalized(gradient))
-        if quantity.kind == "total":
-            return rounded(added(value))
-        return rounded(value) if quantity.kind == "value" else rounded(normalized(gradient))
-    if quantity.kind == "second":
-        return rounded(normalized(evaluate_second(xp, wide, targets, parameters)))
-    if quantity.kind == "curvature":
-        direction = widened(arrays["direction"])
-        return rounded(normalized(evaluate_curvature(xp, wide, targets, parameters, direction)))
-    if quantity.name == "normalizer":
-        total = added(evaluate(xp, wide, targets, parameters).value)
-        return rounded(normalized(-total))
-    slope = normalized(evaluate_partial(xp, quantity.name, wide, targets, parameters))
-    if quantity.kind == "total_partial":
-        slope = _summed_to(slope.astype(jnp.float64), arrays[quantity.name].shape)
-    return rounded(slope)
+
+class _Terms:
+    """What a quantity is made of: results of each element, some of which are then added up."""
+
+    def __init__(self, quantity: Quantity, options: Options, arrays: dict[str, Array]) -> None:
+        self.quantity = quantity
+        self.options = options
+        self.arrays = arrays
+        self.normalizer = _normalizer(arrays)
+        partial_of_one = quantity.kind == "total_partial" and math.prod(arrays[quantity.name].shape) == 1
+        total = quantity.kind in ("total", "total_and_gradient") or partial_of_one
+        self.added = (total, False) if quantity.kind.endswith("_and_gradient") else (total,)
+
+    def evaluated(self, logits: Array, given: dict[str, Array]) -> tuple[Array, ...]:
+        """The results of some elements; those to be added are float64, the others rounded."""
+        quantity, options = self.quantity, self.options
+        arrays: dict[str, Any] = {**dict(options.numbers), **self.arrays, **given}
+        parameters = Parameters(
+            **{name: arrays.get(name) for name in (*NUMBERS, "weights")},
+            encoding=options.encoding,
+            precision=options.precision,
+            form=options.form,
+            clip=arrays.get("clip", 0.0),
+        )
+        targets, xp, wide = arrays["targets"], _namespace(quantity, options), _FORMULAS.widened(logits, parameters)
+        if quantity.kind in _FIRST or quantity.name == "normalizer":
+            one_more_rounding = wide.dtype != logits.dtype and options.precision == "exact" and not self.added[0]
+            value, gradient = evaluate(xp, wide, targets, parameters, narrowed=one_more_rounding)
+            value = value.astype(jnp.float64) if self.added[0] else _FORMULAS.narrowed(value, quantity.dtype)
+            slope = _FORMULAS.narrowed(self.normalized(gradient), options.dtype)
+            return {"gradient": (slope,), **dict.fromkeys(_PAIRS, (value, slope))}.get(quantity.kind, (value,))
+        if quantity.kind == "second":
+            result = self.normalized(evaluate_second(xp, wide, targets, parameters))
+        elif quantity.kind == "curvature":
+            direction = widened(arrays["direction"])
+            result = self.normalized(evaluate_curvature(xp, wide, targets, parameters, direction))
+        else:
+            result = self.normalized(evaluate_partial(xp, quantity.name, wide, targets, parameters))
+            if quantity.kind == "total_partial":
+                result = result.astype(jnp.float64)
+                if self.added[0]:
+                    return (result,)
+                result = _summed_to(result, arrays[quantity.name].shape)
+        return (_FORMULAS.narrowed(result, quantity.dtype),)
+
+    def total(self, total: Array) -> Array:
+        """A sum of terms as the result that it is for."""
+        if self.quantity.kind != "total_partial":
+            total = self.normalized(total)
+        elif self.quantity.name == "normalizer":
+            total = self.normalized(self.normalized(-total))
+        else:
+            total = jnp.reshape(total, self.arrays[self.quantity.name].shape)
+        return _FORMULAS.narrowed(total, self.quantity.dtype)
+
+    def normalized(self, wide: Array) -> Array:
+        return wide if self.normalizer is None else wide.astype(jnp.float64) / self.normalizer
+
+
+def _aligned(name: str, array: Array, logits: Array, options: Options) -> Array:
+    """The array with as many axes as the logits, or as the results that it belongs to."""
+    if name == "targets" and options.encoding == "labels":
+        return array
+    rank = logits.ndim - (options.form == ROWS and name == "weights")
+    return jnp.reshape(array, (*(1 for _ in range(rank - array.ndim)), *array.shape))
+
+
+def _blocks(terms: _Terms, operands: list[Array]) -> Blocks | None:
+    """How to divide the arrays, or None where one fused computation needs nothing in between."""
+    quantity, options = terms.quantity, terms.options
+    rows = options.form == ROWS
+    if not (any(terms.added) or len(terms.added) > 1 or (rows and quantity.kind != "total_partial")):
+        return None
+    logits = operands[0]
+    outer = logits.shape[:-1] if rows or options.encoding == "labels" else logits.shape
+    return blocks_of(operands, outer, _ROWS_BLOCK if rows else _BLOCK)
 
 
 def _namespace(quantity: Quantity, options: Options) -> Any:
-    """What float64 results need, except where nothing takes the logarithm of less than one and jax.numpy is faster."""
-    plain = options.form in ("focal", ROWS) and not quantity.name
-    return _ACCURATE if options.dtype == "float64" and not plain else jnp
+    """The functions that a quantity needs."""
+    if options.form == "focal" and quantity.name in ("", "normalizer"):
+        return _VECTORIZED
+    # Rows take the logarithm of less than one in their partial derivatives alone.
+    plain = options.dtype != "float64" or (options.form == ROWS and not quantity.name)
+    return jnp if plain else _ACCURATE
 
 
 def _normalizer(arrays: dict[str, Array]) -> Array | None:
@@ -202,7 +263,9 @@ def _summed_to(terms: Array, shape: tuple[int, ...]) -> Array:
 
 @partial(jax.jit, static_argnames="times")
 def _count(condition: Array, *, times: int) -> Array:
-    count = jnp.sum(condition, dtype=jnp.int64) * times
+    # XLA writes the terms to memory: as narrow as their sum allows.
+    counter = jnp.int32 if condition.size < 2**31 else jnp.int64
+    count = jnp.sum(condition, dtype=counter).astype(jnp.int64) * times
     return jnp.maximum(count, 1).astype(jnp.float64)
 
 

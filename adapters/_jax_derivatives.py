@@ -5,6 +5,7 @@ else refuses: what is rounded by its bits would otherwise have derivatives of ze
 is a primitive and no `jax.custom_jvp`, whose second rule is lost inside of `jax.lax.scan`.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -21,54 +22,59 @@ from focal_ref.adapters._jax_shards import aligned, shaped
 Array = Any
 
 _quantity: Any = Primitive("focal_ref_quantity")
+_quantity.multiple_results = True
 
 
 def loss(options: Options, logits: Array, arrays: dict[str, Array]) -> Array:
     """Each result, in the logits' dtype."""
-    return _bind(Quantity("value", options.dtype), options, {"logits": logits, **arrays})
+    return _bind(Quantity("value", options.dtype), options, {"logits": logits, **arrays})[0]
 
 
 def total(options: Options, logits: Array, arrays: dict[str, Array]) -> Array:
     """The sum of the unrounded results, in float32 or float64, divided by a normalizer where there is one."""
-    return _bind(Quantity("total", _at_least_float32(options.dtype)), options, {"logits": logits, **arrays})
+    return _bind(Quantity("total", _at_least_float32(options.dtype)), options, {"logits": logits, **arrays})[0]
 
 
-def _bind(quantity: Quantity, options: Options, arrays: dict[str, Array]) -> Array:
+def _bind(quantity: Quantity, options: Options, arrays: dict[str, Array]) -> list[Array]:
     operands = aligned(arrays.values())
-    return _quantity.bind(*operands, quantity=quantity, options=options, names=tuple(arrays), mapped=())
+    return [*_quantity.bind(*operands, quantity=quantity, options=options, names=tuple(arrays), mapped=())]
 
 
-def _apply(*operands: Array, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any) -> Array:
+def _apply(*operands: Array, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any) -> list[Array]:
     """`mapped` has the batch dimensions of the operands for each jax.vmap around the quantity, the inner ones first."""
 
-    def function(*operands: Array) -> Array:
+    def function(*operands: Array) -> tuple[Array, ...]:
         arrays = dict(zip(names, operands, strict=True))
         return compute(quantity, options, arrays.pop("logits"), arrays)
 
     for dimensions in mapped:
         function = jax.vmap(function, in_axes=dimensions)
-    return function(*operands)
+    return list(function(*operands))
 
 
-def _shape(*operands: Any, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any) -> Any:
+def _shapes(*operands: Any, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any) -> list[Any]:
     shapes = {name: list(operand.shape) for name, operand in zip(names, operands, strict=True)}
     batch = []
     for dimensions in reversed(mapped):
         lengths = [shapes[name].pop(axis) for name, axis in zip(names, dimensions, strict=True) if axis is not None]
         batch.append(lengths[0])
-    own = shapes["logits"]
-    if quantity.kind == "total":
-        own = []
-    elif quantity.kind == "total_partial":
-        own = shapes[quantity.name]
-    elif options.form == ROWS and (quantity.kind == "value" or quantity.name == "weights"):
-        own = own[:-1]
-    return shaped(operands[0], (*batch, *own), jnp.dtype(quantity.dtype))
+    own = {"value": shapes["logits"], "gradient": shapes["logits"], "total": []}
+    if options.form == ROWS:
+        own["value"] = own["value"][:-1]
+    if quantity.kind == "total_partial":
+        results = [(shapes[quantity.name], quantity.dtype)]
+    elif options.form == ROWS and quantity.name == "weights":
+        results = [(own["value"], quantity.dtype)]
+    else:
+        first, _, second = quantity.kind.partition("_and_")
+        results = [(own.get(first, shapes["logits"]), quantity.dtype)]
+        results += [(own[second], options.dtype)] if second else []
+    return [shaped(operands[0], (*batch, *shape), jnp.dtype(dtype)) for shape, dtype in results]
 
 
 def _batched(
     operands: Any, dimensions: Any, *, quantity: Quantity, mapped: Any, **parameters: Any
-) -> tuple[Array, int]:
+) -> tuple[list[Array], list[int]]:
     if quantity.kind == "curvature" and dimensions[-1] is None:
         # Product and direction keep one shape, so that the product stays its own transpose.
         size = next(operand.shape[axis] for operand, axis in zip(operands, dimensions, strict=True) if axis is not None)
@@ -78,12 +84,13 @@ def _batched(
         operands = (*operands[:-1], jnp.moveaxis(operands[-1], dimensions[-1], 0))
         dimensions = (*dimensions[:-1], 0)
     mapped = (*mapped, tuple(dimensions))
-    return _quantity.bind(*operands, quantity=quantity, mapped=mapped, **parameters), 0
+    results = _quantity.bind(*operands, quantity=quantity, mapped=mapped, **parameters)
+    return results, [0 for _ in results]
 
 
 def _jvp(
     primals: Any, tangents: Any, *, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any
-) -> tuple[Array, Any]:
+) -> tuple[list[Array], list[Array]]:
     moves = [
         not isinstance(tangent, ad.Zero) and getattr(tangent, "dtype", None) != jax.dtypes.float0
         for tangent in tangents
@@ -92,15 +99,29 @@ def _jvp(
     def moving(values: Any) -> list[Any]:
         return [value for value, own in zip(values, moves, strict=True) if own]
 
-    def rule(primals: list[Array], tangents: list[Array]) -> tuple[Array, Array]:
+    def rule(primals: list[Array], tangents: list[Array]) -> tuple[list[Array], list[Array]]:
         arrays = dict(zip(names, primals, strict=True))
-        value = _bind(quantity, options, arrays)
-        terms = _terms(quantity, options, arrays, dict(zip(moving(names), tangents, strict=True)))
-        return value, sum(terms[1:], terms[0]) if terms else jnp.zeros_like(value)
+        moved = dict(zip(moving(names), tangents, strict=True))
+        parts = _parts(quantity, options)
+        if quantity.kind in ("value", "total") and "logits" in moved:
+            results = _bind(replace(quantity, kind=f"{quantity.kind}_and_gradient"), options, arrays)
+        else:
+            results = _bind(quantity, options, arrays)
+        terms = [_terms(part, options, arrays, moved, results[-1]) for part in parts]
+        rates = [
+            sum(own[1:], own[0]) if own else jnp.zeros_like(result) for own, result in zip(terms, results, strict=False)
+        ]
+        return results[: len(parts)], rates
 
     for dimensions in mapped:
         rule = jax.vmap(rule, in_axes=([*dimensions], moving(dimensions)))
     return rule(_as_arrays(primals), _as_arrays(moving(tangents)))
+
+
+def _parts(quantity: Quantity, options: Options) -> list[Quantity]:
+    """The quantities of one result each that make up a quantity."""
+    first, _, second = quantity.kind.partition("_and_")
+    return [replace(quantity, kind=first), *([Quantity(second, options.dtype)] if second else [])]
 
 
 def _as_arrays(values: Any) -> list[Array]:
@@ -108,32 +129,35 @@ def _as_arrays(values: Any) -> list[Array]:
     return [value if isinstance(value, jax.Array) else jnp.asarray(value) for value in values]
 
 
-def _terms(quantity: Quantity, options: Options, arrays: dict[str, Array], tangents: dict[str, Array]) -> list[Array]:
-    """What each moving array adds to the tangent of a quantity."""
+def _terms(
+    quantity: Quantity, options: Options, arrays: dict[str, Array], tangents: dict[str, Array], gradient: Array
+) -> list[Array]:
+    """What each moving array adds to the tangent of a quantity; `gradient` is that of its values where it has any."""
     if quantity.kind in ("value", "total"):
-        return [_term(quantity, options, arrays, name, tangent) for name, tangent in tangents.items()]
+        return [_term(quantity, options, arrays, name, tangent, gradient) for name, tangent in tangents.items()]
     if quantity.kind == "curvature" and [*tangents] == ["direction"]:
-        return [_bind(quantity, options, {**arrays, **tangents})]
+        return _bind(quantity, options, {**arrays, **tangents})
     if quantity.kind in ("second", "curvature") and "logits" in tangents:
         raise TypeError("logits: got a third derivative; the loss is differentiable twice")
     if quantity.kind != "gradient" or [*tangents] != ["logits"]:
         raise TypeError(_mixed(options, quantity.name or next(name for name in tangents if name != "logits")))
     tangent = tangents["logits"]
     if options.form == ROWS:
-        return [_bind(Quantity("curvature", options.dtype), options, {**arrays, "direction": tangent})]
-    second = _bind(Quantity("second", options.dtype), options, arrays)
+        return _bind(Quantity("curvature", options.dtype), options, {**arrays, "direction": tangent})
+    (second,) = _bind(Quantity("second", options.dtype), options, arrays)
     return [multiply(second, tangent, options.dtype)]
 
 
-def _term(quantity: Quantity, options: Options, arrays: dict[str, Array], name: str, tangent: Array) -> Array:
+def _term(
+    quantity: Quantity, options: Options, arrays: dict[str, Array], name: str, tangent: Array, gradient: Array
+) -> Array:
     """The derivative of each loss, or of their sum, with respect to an array, times its tangent."""
-    if name == "logits":
-        derivative = _bind(Quantity("gradient", options.dtype), options, arrays)
-    else:
+    derivative = gradient
+    if name != "logits":
         _check_differentiable(options, name)
         kind = "partial" if quantity.kind == "value" else "total_partial"
         # As many digits as the tangents have, which for 16-bit logits may be more.
-        derivative = _bind(Quantity(kind, _at_least_float32(tangent.dtype.name), name), options, arrays)
+        (derivative,) = _bind(Quantity(kind, _at_least_float32(tangent.dtype.name), name), options, arrays)
     if quantity.kind == "total":
         return contract(derivative, tangent, quantity.dtype, axes=derivative.ndim)
     tangent = jnp.broadcast_to(tangent, derivative.shape)
@@ -142,20 +166,20 @@ def _term(quantity: Quantity, options: Options, arrays: dict[str, Array], name: 
     return multiply(derivative, tangent, quantity.dtype)
 
 
-def _transposed(cotangent: Any, *operands: Any, **parameters: Any) -> list[Any]:
+def _transposed(cotangents: Any, *operands: Any, **parameters: Any) -> list[Any]:
     """Of a Hessian times a direction, which is the last operand: a Hessian is its own transpose."""
-    *fixed, direction = operands
+    (cotangent,), (*fixed, direction) = cotangents, operands
     if isinstance(cotangent, ad.Zero):
         return [*(None for _ in fixed), ad.Zero(direction.aval)]
-    return [*(None for _ in fixed), _quantity.bind(*fixed, cotangent, **parameters)]
+    return [*(None for _ in fixed), *_quantity.bind(*fixed, cotangent, **parameters)]
 
 
 _quantity.def_impl(_apply)
-_quantity.def_abstract_eval(_shape)
+_quantity.def_abstract_eval(_shapes)
 ad.primitive_jvps[_quantity] = _jvp
 ad.primitive_transposes[_quantity] = _transposed
 batching.primitive_batchers[_quantity] = _batched
-mlir.register_lowering(_quantity, mlir.lower_fun(_apply, multiple_results=False))
+mlir.register_lowering(_quantity, mlir.lower_fun(_apply, multiple_results=True))
 
 
 def _at_least_float32(dtype: str) -> str:

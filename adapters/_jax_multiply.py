@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from focal_ref._rounding import NARROW_FORMATS, rounder
+from focal_ref.adapters._jax_rounding import narrowed, widened
 from focal_ref.adapters._jax_shards import aligned, shaped
 
 Array = Any
@@ -34,33 +34,6 @@ def multiply(coefficient: Array, tangent: Array, dtype: Any) -> Array:
 def contract(coefficient: Array, tangent: Array, dtype: Any, *, axes: int) -> Array:
     """The sum of `multiply` over so many last axes, rounded once to `dtype`."""
     return _contract.bind(*aligned((coefficient, tangent)), dtype=jnp.dtype(dtype), axes=axes)
-
-
-def widened(array: Array) -> Array:
-    """To float64, exactly: a subnormal number is its fraction, an integer, times the smallest of its format.
-
-    Runs and is traced with x64 enabled.
-    """
-    if array.dtype == jnp.float64:
-        return array
-    format = NARROW_FORMATS[array.dtype.name]
-    unsigned = jnp.uint32 if format.bits == 32 else jnp.uint16
-    bits = jax.lax.bitcast_convert_type(array, unsigned).astype(jnp.int64)
-    fraction = bits & ((1 << format.fraction_bits) - 1)
-    exponent = (bits >> format.fraction_bits) & (2 * format.bias + 1)
-    smallest = 2.0 ** (1 - format.bias - format.fraction_bits)
-    subnormal = fraction.astype(jnp.float64) * jnp.where(bits >> (format.bits - 1) == 1, -smallest, smallest)
-    return jnp.where(exponent == 0, subnormal, array.astype(jnp.float64))
-
-
-def narrowed(wide: Array, dtype: Any) -> Array:
-    """From float64, rounded once by the bits: XLA's own cast flushes subnormal results. Runs with x64 enabled."""
-    dtype = jnp.dtype(dtype)
-    if dtype == jnp.float64:
-        return wide
-    rounded = rounder(NARROW_FORMATS[dtype.name], jnp.where)(jax.lax.bitcast_convert_type(wide, jnp.int64))
-    unsigned = jnp.uint32 if dtype == jnp.float32 else jnp.uint16
-    return jax.lax.bitcast_convert_type(rounded.astype(unsigned), dtype)
 
 
 def _product(coefficient: Array, tangent: Array) -> Array:

@@ -9,6 +9,7 @@ import torch
 
 from focal_ref._evaluate import evaluate_curvature, evaluate_partial, tree_sum
 from focal_ref._parameters import NUMBERS, ROWS, Parameters
+from focal_ref._threads import get_num_threads
 from focal_ref.adapters._array_api import ArrayApiAdapter
 
 Tensor = torch.Tensor
@@ -102,6 +103,17 @@ def total(logits: Tensor, targets: Tensor, parameters: Parameters) -> Tensor:
         terms = FORMULAS.unrounded(logits, targets, parameters).value
         return tree_sum(FORMULAS.namespace(logits), terms.to(torch.float64))
     return torch.tensor(_kernels(parameters).total(*_host(logits, targets, parameters)), dtype=torch.float64)
+
+
+def total_and_gradient(
+    logits: Tensor, targets: Tensor, parameters: Parameters, upstream: float, out: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Of tensors on the CPU, `total` and the derivatives times `upstream`, in one pass."""
+    slopes = _empty(logits, logits.shape) if out is None else out
+    result = _kernels(parameters).total_and_gradient(
+        *_host(logits, targets, parameters), gradient=numpy_view(slopes), upstream=upstream
+    )
+    return torch.tensor(result, dtype=torch.float64), slopes
 
 
 def gradient(
@@ -238,6 +250,7 @@ def _host(logits: Tensor, targets: Tensor, parameters: Parameters) -> tuple[Any,
     views: Any = {
         name: numpy_view(array) for name in ARGUMENTS[2:] if isinstance(array := getattr(parameters, name), Tensor)
     }
+    views["threads"] = min(torch.get_num_threads(), get_num_threads())
     return numpy_view(logits), numpy_view(targets), replace(parameters, **views)
 
 

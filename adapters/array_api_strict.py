@@ -22,9 +22,9 @@ class ArrayApiStrictAdapter(ArrayApiAdapter):
     def asarray(self, array: Any, *, like: Array | None = None, device: str | None = None) -> Array:
         return array_api_strict.asarray(array) if like is None else super().asarray(array, like=like)
 
-    def check_out(self, inputs: list[Array], out: tuple[Array, Array]) -> None:
+    def check_out(self, inputs: list[Array], out: tuple[Array, ...]) -> None:
         views = tuple(self.to_numpy(array) for array in out)
-        self.refuse_overlap([self.to_numpy(array) for array in inputs], (views[0], views[1]), np.shares_memory)
+        self.refuse_overlap([self.to_numpy(array) for array in inputs], views, np.shares_memory)
 
     def to_numpy(self, array: Array) -> Any:
         return np.asarray(array)

@@ -56,7 +56,7 @@ class CupyAdapter(ArrayApiAdapter):
         if ordinal >= count:
             raise Unavailable(f"cupy: no device {device!r}; this machine has {count}")
 
-    def check_out(self, inputs: list[Array], out: tuple[Array, Array]) -> None:
+    def check_out(self, inputs: list[Array], out: tuple[Array, ...]) -> None:
         self.refuse_overlap(inputs, out, cupy.may_share_memory)
 
     def bits(self, wide: Array) -> Array:

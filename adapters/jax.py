@@ -79,13 +79,24 @@ class JaxAdapter(JaxFormulas):
         value, gradient = self._computed("value_and_gradient", logits, targets, parameters)
         return value, gradient
 
+    def total_and_grad(
+        self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any, out: Array | None
+    ) -> tuple[Array, Array]:
+        options, logits, arrays = _jax_compute.split(logits, targets, parameters, normalizer)
+        logits, arrays = jax.lax.stop_gradient((logits, arrays))
+        dtype = options.dtype if options.dtype == "float64" else "float32"
+        value, gradient = _jax_compute.compute(Quantity("total_and_gradient", dtype), options, logits, arrays)
+        return value, gradient
+
     def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
-        return self._computed("second", logits, targets, parameters)
+        return self._computed("second", logits, targets, parameters)[0]
 
     def parameter_gradient(self, name: str, logits: Array, targets: Array, parameters: Parameters) -> Array:
-        return self._computed("partial", logits, targets, parameters, name)
+        return self._computed("partial", logits, targets, parameters, name)[0]
 
-    def _computed(self, kind: str, logits: Array, targets: Array, parameters: Parameters, name: str = "") -> Any:
+    def _computed(
+        self, kind: str, logits: Array, targets: Array, parameters: Parameters, name: str = ""
+    ) -> tuple[Array, ...]:
         """A quantity in the logits' dtype, without a derivative of its own."""
         options, logits, arrays = _jax_compute.split(logits, targets, parameters)
         logits, arrays = jax.lax.stop_gradient((logits, arrays))

@@ -41,7 +41,7 @@ class NumpyAdapter(Adapter):
     def version(self) -> str:
         return np.__version__
 
-    def check_out(self, inputs: list[Array], out: tuple[Array, Array]) -> None:
+    def check_out(self, inputs: list[Array], out: tuple[Array, ...]) -> None:
         if not all(array.flags.writeable for array in out):
             raise ValueError("out: got a read-only array; both arrays are written to")
         self.refuse_overlap(inputs, out, np.shares_memory)
@@ -59,12 +59,7 @@ class NumpyAdapter(Adapter):
 
     def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
         result = _host(parameters).total(np.asarray(logits), np.asarray(targets), parameters)
-        if normalizer is not None:
-            result /= float(normalizer)
-        dtype = np.float32 if logits.dtype.itemsize == 2 else logits.dtype.type
-        # A sum beyond the largest float32 is infinity, as IEEE 754 rounds it.
-        with np.errstate(over="ignore"):
-            return dtype(result)
+        return _scalar(logits, result, normalizer)
 
     def value_and_grad(
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
@@ -73,6 +68,16 @@ class NumpyAdapter(Adapter):
         host = _host(parameters)
         host.elementwise(np.asarray(logits), np.asarray(targets), parameters, value=value, gradient=gradient)
         return value, gradient
+
+    def total_and_grad(
+        self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any, out: Array | None
+    ) -> tuple[Array, Array]:
+        gradient = np.empty(np.shape(logits), dtype=logits.dtype) if out is None else out
+        upstream = 1.0 if normalizer is None else 1.0 / float(normalizer)
+        result = _host(parameters).total_and_gradient(
+            np.asarray(logits), np.asarray(targets), parameters, gradient=gradient, upstream=upstream
+        )
+        return _scalar(logits, result, normalizer), gradient
 
     def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
         second = np.empty(np.shape(logits), dtype=logits.dtype)
@@ -94,6 +99,16 @@ def _host(parameters: Parameters) -> Any:
     from focal_ref._kernels import host
 
     return host
+
+
+def _scalar(logits: Array, total: float, normalizer: Any) -> Array:
+    """A sum over the normalizer in the dtype of sums."""
+    if normalizer is not None:
+        total /= float(normalizer)
+    dtype = np.float32 if logits.dtype.itemsize == 2 else logits.dtype.type
+    # A sum beyond the largest float32 is infinity, as IEEE 754 rounds it.
+    with np.errstate(over="ignore"):
+        return dtype(total)
 
 
 def _results(logits: Array, parameters: Parameters) -> Array:

@@ -82,7 +82,7 @@ class TorchAdapter(Adapter):
         if array.device != logits.device and not (array.ndim == 0 and array.device.type == "cpu"):
             raise ValueError(f"{name}: got device {str(array.device)!r}; logits lie on {str(logits.device)!r}")
 
-    def check_out(self, inputs: list[Array], out: tuple[Array, Array]) -> None:
+    def check_out(self, inputs: list[Array], out: tuple[Array, ...]) -> None:
         logits = inputs[0]
         if any(array.device != logits.device for array in out):
             raise ValueError(f"out: got devices {[str(array.device) for array in out]}; logits lie on {logits.device}")
@@ -95,7 +95,7 @@ class TorchAdapter(Adapter):
         if not torch.compiler.is_compiling() and logits.device.type == "cpu" and not _inside_transform():
             views = tuple(compute.numpy_view(array) for array in out)
             arrays = [compute.numpy_view(array) for array in inputs]
-            self.refuse_overlap(arrays, (views[0], views[1]), np.shares_memory)
+            self.refuse_overlap(arrays, views, np.shares_memory)
 
     def moved(self, array: Array, source: int, destination: int) -> Array:
         # No view where nothing moves: it would stand in the graph.
@@ -118,12 +118,7 @@ class TorchAdapter(Adapter):
             result = Loss.apply(*_arguments(logits, targets, parameters), torch.float64).sum()
         else:
             result = Total.apply(*_arguments(logits, targets, parameters))
-        if isinstance(normalizer, torch.Tensor):
-            in_range = (normalizer > 0) & torch.isfinite(normalizer)
-            normalizer = torch.where(in_range, normalizer.to(torch.float64), torch.nan)
-        if normalizer is not None:
-            result = result / normalizer
-        return result.to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
+        return _scalar(logits, result, normalizer)
 
     def value_and_grad(
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
@@ -137,6 +132,18 @@ class TorchAdapter(Adapter):
             return compute.value_and_gradient(*call, out)
         return results if out is None else (out[0].copy_(results[0]), out[1].copy_(results[1]))
 
+    def total_and_grad(
+        self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any, out: Array | None
+    ) -> tuple[Array, Array]:
+        call = _detached(logits, targets, parameters)
+        one = torch.ones((), dtype=torch.float64)
+        if not torch.compiler.is_compiling() and logits.device.type == "cpu" and not _inside_transform():
+            value, gradient = compute.total_and_gradient(*call, float(_normalized(one, normalizer)), out)
+            return _scalar(logits, value, normalizer), gradient
+        factor = _normalized(one.to(logits.device), normalizer)
+        value, gradient = self.total(*call, normalizer), self._derivative("logits", *call, factor)
+        return value, gradient if out is None else out.copy_(gradient)
+
     def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
         call = _detached(logits, targets, parameters)
         if torch.compiler.is_compiling():
@@ -146,13 +153,29 @@ class TorchAdapter(Adapter):
     def parameter_gradient(self, name: str, logits: Array, targets: Array, parameters: Parameters) -> Array:
         return self._derivative(name, *_detached(logits, targets, parameters))
 
-    def _derivative(self, name: str, logits: Array, targets: Array, parameters: Parameters) -> Array:
-        """Derivative of each result with respect to what is broadcast into it."""
-        one = torch.ones((), dtype=torch.float64, device=logits.device)
+    def _derivative(
+        self, name: str, logits: Array, targets: Array, parameters: Parameters, factor: Array | None = None
+    ) -> Array:
+        """Derivative of each result with respect to what is broadcast into it, times a factor."""
+        if factor is None:
+            factor = torch.ones((), dtype=torch.float64, device=logits.device)
         shape = compute.derivative_shape(name, logits, parameters.form)
         if torch.compiler.is_compiling():
-            return operators.gradient(*_as_tensors(logits, targets, parameters), name, one, shape, logits.dtype)
-        return Gradient.apply(name, *_arguments(logits, targets, parameters), one, shape, logits.dtype)
+            return operators.gradient(*_as_tensors(logits, targets, parameters), name, factor, shape, logits.dtype)
+        return Gradient.apply(name, *_arguments(logits, targets, parameters), factor, shape, logits.dtype)
+
+
+def _scalar(logits: Array, total: Array, normalizer: Any) -> Array:
+    """A sum over the normalizer, in the dtype of sums."""
+    return _normalized(total, normalizer).to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
+
+
+def _normalized(number: Array, normalizer: Any) -> Array:
+    """A number over the normalizer; one that is out of range gives NaN."""
+    if isinstance(normalizer, torch.Tensor):
+        in_range = (normalizer > 0) & torch.isfinite(normalizer)
+        normalizer = torch.where(in_range, normalizer.to(torch.float64), torch.nan)
+    return number if normalizer is None else number / normalizer
 
 
 def _inside_transform() -> bool:

@@ -1,5 +1,6 @@
 """Reference implementation of the focal loss, exact on every array library."""
 
+from focal_ref._threads import get_num_threads, set_num_threads
 from focal_ref._version import __version__
 from focal_ref.derivatives import parameter_gradients, second_derivative, value_and_grad
 from focal_ref.losses import loss, loss_from_labels, loss_from_probabilities
@@ -15,6 +16,7 @@ __all__ = [
     "__version__",
     "asymmetric_loss",
     "check_targets",
+    "get_num_threads",
     "heatmap_focal_loss",
     "loss",
     "loss_from_labels",
@@ -23,6 +25,7 @@ __all__ = [
     "prior_bias",
     "quality_focal_loss",
     "second_derivative",
+    "set_num_threads",
     "softmax_loss",
     "star_loss",
     "value_and_grad",

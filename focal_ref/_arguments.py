@@ -1,7 +1,7 @@
 """Argument checks of the public functions: what is wrong, what was given, what is allowed."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,12 @@ from focal_ref.adapters import Adapter
 
 # Wider unsigned integers would wrap into the codes below zero.
 LABEL_DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+BLOCK = 1 << 16
+"""Values that are checked at once."""
+
+COMPILED = 1 << 17
+"""Values for which a compiled check is worth loading."""
+
 LOGIT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -136,9 +142,8 @@ def _check_logits(adapter: Adapter, definition: Definition, logits: Any) -> None
         raise TypeError(f"{definition.argument}: got dtype {dtype}; allowed are {', '.join(LOGIT_DTYPES)}")
     if definition.form == "probability" and adapter.is_host(logits):
         values = adapter.to_numpy(logits)
-        with np.errstate(invalid="ignore"):
-            valid = ~((values < 0) | (values > 1))
-        _raise_at_first(definition.argument, values, valid, "in [0, 1]; for logits, call focal_ref.loss")
+        allowed = "in [0, 1]; for logits, call focal_ref.loss"
+        _raise_at_first(definition.argument, values, lambda values: ~((values < 0) | (values > 1)), allowed)
 
 
 def _check_targets(adapter: Adapter, definition: Definition, logits: Any, targets: Any, encoding: str) -> Any:
@@ -192,9 +197,14 @@ def _check_classes(
 
 def check_labels(labels: Any, classes: int | None, *, background: bool = True, name: str = "labels") -> None:
     """Raise for the first label that names no class and is no code; any class is right where `classes` is None."""
-    valid = (labels >= (BACKGROUND if background else 0)) | (labels == IGNORE)
-    if classes is not None and classes <= np.iinfo(labels.dtype).max:
-        valid &= labels < classes
+    limits = np.iinfo(labels.dtype)
+    last = limits.max if classes is None else min(classes - 1, limits.max)
+    if background and last >= 0 and _all_within(labels, max(IGNORE, limits.min), last):
+        return
+
+    def valid(labels: Any) -> Any:
+        return ((labels >= (BACKGROUND if background else 0)) | (labels == IGNORE)) & (labels <= last)
+
     codes = f"BACKGROUND = {BACKGROUND}, IGNORE = {IGNORE}" if background else f"IGNORE = {IGNORE}"
     if classes is None:
         allowed = f"a class >= 0, or {codes}"
@@ -205,21 +215,34 @@ def check_labels(labels: Any, classes: int | None, *, background: bool = True, n
 
 def check_target_values(targets: Any, encoding: str, *, soft: bool = True, name: str = "targets") -> None:
     """Raise for the first target outside its range; the NumPy array may share memory with the caller's."""
-    # Comparing the NaN of a bfloat16 array sets a flag that NumPy would warn about.
-    with np.errstate(invalid="ignore"):
-        if encoding == "signed":
-            valid = (targets == 1) | (targets == -1)
-            allowed = "-1 or +1 (encoding='signed')"
-        elif targets.dtype.kind in "iu":
-            valid = (targets == 0) | (targets == 1)
-            allowed = "0 or 1 (integers, encoding='binary'); for labels -1/+1 pass encoding='signed'"
-        elif soft:
-            valid = (targets >= 0) & (targets <= 1)
-            allowed = "in [0, 1] (encoding='binary')"
-        else:
-            valid = (targets == 0) | (targets == 1)
-            allowed = "0 or 1 (this loss is not defined for soft targets)"
+    lowest = 0
+    if encoding == "signed":
+        lowest, allowed = -1, "-1 or +1 (encoding='signed')"
+    elif targets.dtype.kind in "iu":
+        allowed = "0 or 1 (integers, encoding='binary'); for labels -1/+1 pass encoding='signed'"
+    elif soft:
+        allowed = "in [0, 1] (encoding='binary')"
+    else:
+        allowed = "0 or 1 (this loss is not defined for soft targets)"
+    anything_between = soft and encoding == "binary"
+    if anything_between and _all_within(targets, 0, 1):
+        return
+
+    def valid(targets: Any) -> Any:
+        if anything_between and targets.dtype.kind not in "iu":
+            return (targets >= 0) & (targets <= 1)
+        return (targets == lowest) | (targets == 1)
+
     _raise_at_first(name, targets, valid, allowed)
+
+
+def _all_within(values: Any, lowest: int, highest: int) -> bool:
+    """Whether all numbers of a large array are in a range, where a kernel can tell."""
+    if values.size < COMPILED:
+        return False
+    from focal_ref._kernels.ranges import all_within
+
+    return all_within(values, lowest, highest)
 
 
 def _number(definition: Definition, name: str, value: Any) -> float:
@@ -270,8 +293,12 @@ def _check_numbers(adapter: Adapter, definition: Definition, name: str, array: A
     if adapter.is_host(array):
         values = adapter.to_numpy(array)
         lowest, highest, above, allowed = range_of(definition.form, name)
-        valid = np.isfinite(values) & (values >= lowest) & (values <= highest)
-        _raise_at_first(name, values, valid & (values != 0) if above else valid, allowed)
+
+        def valid(values: Any) -> Any:
+            in_range = np.isfinite(values) & (values >= lowest) & (values <= highest)
+            return in_range & (values != 0) if above else in_range
+
+        _raise_at_first(name, values, valid, allowed)
 
 
 def _weights(adapter: Adapter, weights: Any, logits: Any) -> Any:
@@ -283,7 +310,7 @@ def _weights(adapter: Adapter, weights: Any, logits: Any) -> Any:
     array = _float_array(adapter, "weights", weights, logits)
     if adapter.is_host(array):
         values = adapter.to_numpy(array)
-        _raise_at_first("weights", values, np.isfinite(values) & (values >= 0), "finite and >= 0")
+        _raise_at_first("weights", values, lambda values: np.isfinite(values) & (values >= 0), "finite and >= 0")
     return array
 
 
@@ -322,10 +349,24 @@ def _as_array(adapter: Adapter, name: str, value: Any, logits: Any) -> Any:
     return adapter.asarray(array, like=logits)
 
 
-def _raise_at_first(name: str, values: Any, valid: Any, allowed: str) -> None:
-    if np.all(valid):
-        return
-    position = np.unravel_index(int(np.argmin(valid)), np.shape(valid))
+def _raise_at_first(name: str, values: Any, valid: Callable[[Any], Any], allowed: str) -> None:
+    """Raise for the first value that is not valid; by the block, so that large arrays need no memory of their size."""
+    values = np.asarray(values)
+    iterator: Any = np.nditer(
+        values, flags=["external_loop", "buffered", "zerosize_ok"], op_flags=["readonly"], order="C", buffersize=BLOCK
+    )
+    before = 0
+    with iterator:
+        for block in iterator:
+            # Comparing the NaN of a bfloat16 array sets a flag that NumPy would warn about.
+            with np.errstate(invalid="ignore"):
+                good = valid(block)
+            if not np.all(good):
+                break
+            before += block.size
+        else:
+            return
+    position = np.unravel_index(before + int(np.argmin(good)), values.shape)
     where = tuple(int(index) for index in position)
     place = f" at position {where}" if where else ""
     got = int(values[position]) if values.dtype.kind in "iu" else float(values[position])

@@ -92,6 +92,8 @@ class Parameters:
         Which loss: a key of `focal_ref._evaluate.FORMS`, "focal" or "softmax".
     clip
         Shift of the asymmetric loss.
+    threads
+        How many threads kernels may use; None for what `focal_ref.get_num_threads` says.
     """
 
     alpha: Any = 0.25
@@ -104,3 +106,4 @@ class Parameters:
     gamma_positive: Any = None
     gamma_negative: Any = None
     clip: float = 0.0
+    threads: int | None = None

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from focal_ref._arguments import check_call
+from focal_ref._arguments import check_call, check_reduction
 from focal_ref._call import Array
 from focal_ref._definitions import Definition, definition_of
-from focal_ref._parameters import NUMBERS, ROWS, Parameters
+from focal_ref._parameters import NUMBERS, ROWS, Parameters, Reduction
 from focal_ref.adapters import Adapter, adapter_of
 from focal_ref.losses import loss
 
@@ -17,10 +17,12 @@ def value_and_grad(
     /,
     *,
     function: Callable[..., Array] = loss,
-    out: tuple[Array, Array] | None = None,
+    out: tuple[Array | None, Array] | None = None,
+    reduction: Reduction = "none",
+    normalizer: float | Array | None = None,
     **parameters: Any,
 ) -> tuple[Array, Array]:
-    r"""A loss without reduction and its derivative with respect to each logit, in one pass.
+    r"""A loss and its derivative with respect to each logit, in one pass.
 
     For the focal loss, with the margin s (the logit of a positive, its negative for a negative element),
     :math:`q = \sigma(-s)`, :math:`p = \sigma(s)` and :math:`c = \log(1 + e^{-s})`,
@@ -35,17 +37,22 @@ def value_and_grad(
         Any loss of this package, such as ``focal_ref.softmax_loss``.
     out : (array, array), optional
         Arrays that receive value and gradient, of their shapes, the logits' dtype and library; results are then written
-        nowhere else. Not for libraries with immutable arrays (JAX).
+        nowhere else. With a reduction the value is a scalar and has no array: ``(None, array)``. Not for libraries with
+        immutable arrays (JAX).
+    reduction, normalizer
+        As the function takes them. The gradient is then that of the scalar: divided by the normalizer, or by the number
+        of elements that a mean is of.
     **parameters
-        Those of the function by its names and with its defaults, without reduction and normalizer.
+        Those of the function by its names and with its defaults.
 
     Returns
     -------
     value : array
-        As the function returns it without reduction.
+        As the function returns it.
     gradient : array
-        In the logits' shape and dtype. For softmax, of the row's loss with respect to each of its logits; for
-        `loss_from_probabilities`, with respect to the probability. No automatic differentiation is recorded.
+        In the logits' shape and dtype. Without reduction, of each result with respect to each logit that it depends on:
+        for softmax, of the row's loss. For `loss_from_probabilities`, with respect to the probability. No automatic
+        differentiation is recorded.
 
     Raises
     ------
@@ -72,12 +79,33 @@ def value_and_grad(
     >>> _, gradient = focal_ref.value_and_grad(np.zeros((1, 2)), np.array([1]), function=focal_ref.softmax_loss)
     >>> gradient
     array([[ 0.2982868, -0.2982868]])
+
+    Of a mean, into an array of one's own:
+
+    >>> gradient = np.empty(2)
+    >>> value, _ = focal_ref.value_and_grad(
+    ...     np.array([0.0, 30.0]), np.array([1, 0]), alpha=None, reduction="mean", out=(None, gradient)
+    ... )
+    >>> value, gradient
+    (np.float64(15.086643397569993), array([-0.1491434,  0.5      ]))
     """
-    adapter, definition, moved, targets, checked = _checked(logits, targets, function, parameters)
+    adapter = adapter_of(logits)
+    normalizer = check_reduction(adapter, reduction, normalizer)
+    definition, moved, targets, checked = _checked(adapter, logits, targets, function, parameters)
+    value_out = gradient_out = None
     if out is not None:
         inputs = [targets, checked.weights, *(getattr(checked, name) for name in NUMBERS)]
-        out = _checked_out(adapter, moved, out, inputs, parameters.get("axis", -1), rows=checked.form == ROWS)
-    value, gradient = adapter.value_and_grad(moved, targets, checked, out)
+        axis, rows = parameters.get("axis", -1), checked.form == ROWS
+        value_out, gradient_out = _checked_out(adapter, moved, out, inputs, axis, rows=rows, reduction=reduction)
+    if reduction == "none":
+        both = None if gradient_out is None else (value_out, gradient_out)
+        value, gradient = adapter.value_and_grad(moved, targets, checked, both)
+    else:
+        if reduction == "mean":
+            normalizer = adapter.count(moved, targets, checked)
+        value, gradient = adapter.total_and_grad(moved, targets, checked, normalizer, gradient_out)
+    if out is not None:
+        return value, out[1]
     return value, _moved_back(adapter, definition, gradient, parameters)
 
 
@@ -116,7 +144,8 @@ def second_derivative(
     >>> focal_ref.second_derivative(np.array([0.0, -4.0]), np.array([1, 1]), alpha=None)
     array([ 0.3991434 , -0.04670326])
     """
-    adapter, definition, moved, targets, checked = _checked(logits, targets, function, parameters)
+    adapter = adapter_of(logits)
+    definition, moved, targets, checked = _checked(adapter, logits, targets, function, _unreduced(parameters))
     return _moved_back(adapter, definition, adapter.second_derivative(moved, targets, checked), parameters)
 
 
@@ -157,7 +186,8 @@ def parameter_gradients(
     >>> sorted(gradients)
     ['alpha', 'gamma']
     """
-    adapter, definition, moved, targets, checked = _checked(logits, targets, function, parameters)
+    adapter = adapter_of(logits)
+    definition, moved, targets, checked = _checked(adapter, logits, targets, function, _unreduced(parameters))
     names = [name for name in definition.defaults if name in NUMBERS and getattr(checked, name) is not None]
     shares = checked.encoding == "binary" and definition.soft and "float" in adapter.dtype_name(targets)
     if shares:
@@ -167,13 +197,18 @@ def parameter_gradients(
 
 
 def _checked(
-    logits: Array, targets: Array, function: Callable[..., Array], given: Mapping[str, Any]
-) -> tuple[Adapter, Definition, Array, Array, Parameters]:
+    adapter: Adapter, logits: Array, targets: Array, function: Callable[..., Array], given: Mapping[str, Any]
+) -> tuple[Definition, Array, Array, Parameters]:
+    definition = definition_of(function)
+    return definition, *check_call(adapter, definition, logits, targets, given)
+
+
+def _unreduced(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The hyper-parameters, if none of them is that of a reduction."""
     for name in ("reduction", "normalizer"):
         if name in given:
             raise TypeError(f"{name}: got {given[name]!r}; a derivative is that of each result, add them up yourself")
-    adapter, definition = adapter_of(logits), definition_of(function)
-    return adapter, definition, *check_call(adapter, definition, logits, targets, given)
+    return given
 
 
 def _moved_back(adapter: Adapter, definition: Definition, array: Array, parameters: Mapping[str, Any]) -> Array:
@@ -183,19 +218,24 @@ def _moved_back(adapter: Adapter, definition: Definition, array: Array, paramete
 
 
 def _checked_out(
-    adapter: Adapter, logits: Array, out: Any, others: list[Any], axis: int, *, rows: bool
-) -> tuple[Array, Array]:
-    """Outputs that fit, with the classes of a softmax along the last axis."""
+    adapter: Adapter, logits: Array, out: Any, others: list[Any], axis: int, *, rows: bool, reduction: str
+) -> tuple[Any, Array]:
+    """Outputs that fit, with the classes of a softmax along the last axis; None for a value that is a scalar."""
     if not adapter.writable:
         raise TypeError(f"out: {adapter.name} arrays are immutable; leave out= away and use what is returned")
     if not (isinstance(out, tuple) and len(out) == 2):
         raise TypeError(f"out: got {type(out).__name__}; it is a tuple of two arrays, value and gradient")
-    for array in out:
+    if reduction != "none" and out[0] is not None:
+        raise TypeError(
+            f"out: got an array for the value with reduction={reduction!r}, which makes it a scalar; pass (None, array)"
+        )
+    given = out if reduction == "none" else out[1:]
+    for array in given:
         if not adapter.owns(type(array)):
             raise TypeError(f"out: got {type(array).__qualname__}; logits are {type(logits).__qualname__}")
-    fitting: tuple[Array, Array] = (out[0], adapter.moved(out[1], axis, -1) if rows else out[1])
+    fitting = (*given[:-1], adapter.moved(given[-1], axis, -1) if rows else given[-1])
     shape = tuple(logits.shape)
-    for array, expected in zip(fitting, (shape[:-1] if rows else shape, shape), strict=True):
+    for array, expected in zip(reversed(fitting), (shape, shape[:-1] if rows else shape), strict=False):
         if tuple(array.shape) != expected or adapter.dtype_name(array) != adapter.dtype_name(logits):
             raise ValueError(
                 f"out: got shape {tuple(array.shape)} and dtype {adapter.dtype_name(array)}; logits have "
@@ -203,4 +243,4 @@ def _checked_out(
             )
     inputs = [logits, *(array for array in others if array is not None and not isinstance(array, float))]
     adapter.check_out(inputs, fitting)
-    return fitting
+    return (None, *fitting) if reduction != "none" else fitting

@@ -117,6 +117,19 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
     else:
         raise ValueError(f"exponent: got {exponent!r}; special forms exist for {SPECIAL_EXPONENTS}")
 
+    if exponent is None:
+
+        @compiled
+        def times_gamma(gamma, factor):
+            return gamma * factor
+
+    else:
+        constant = primitives.number(exponent)
+
+        @compiled
+        def times_gamma(gamma, factor):
+            return constant * factor
+
     if narrowed:
 
         @compiled
@@ -144,7 +157,7 @@ def hard_forms(primitives: Primitives, exponent: float | None = None, *, narrowe
         w = modulating_factor(margin, q, log_d, gamma, gamma_tail)
         # At s = -inf, p c is 0 * inf although its limit is 0; with c finite the product is the limit.
         finite_c = where(c > largest, largest, c)
-        return w * off_tie(c, margin, gamma), -(w * (gamma * (p * finite_c) + q))
+        return w * off_tie(c, margin, gamma), -(w * (times_gamma(gamma, p * finite_c) + q))
 
     @compiled
     def second_derivative(margin, gamma, gamma_tail):

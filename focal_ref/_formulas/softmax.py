@@ -26,20 +26,17 @@ zero whatever their logits. Other infinite logits give the limits.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from focal_ref._formulas.primitives import array_primitives
 from focal_ref._formulas.softmax_terms import (
     Exponentials,
+    MarginForms,
     Terms,
     count,
     exponentials_below,
-    margin_gamma_derivative,
-    margin_second_derivative,
-    margin_slope,
-    margin_value,
+    margin_forms,
     picked,
     row_max,
     row_sum,
-    terms_above,
-    terms_below,
     undefined_rows,
 )
 
@@ -71,9 +68,9 @@ def label_value_and_gradient(
     tuple
         The value of shape (...), and the gradient of shape (..., C), each row of which sums to zero.
     """
-    rows = _label_rows(xp, logits, is_label, share, gamma)
-    value = margin_value(xp, rows.terms, rows.gamma, rows.share, narrowed)
-    slope = rows.share * margin_slope(xp, rows.terms, rows.gamma)
+    rows = _label_rows(xp, logits, is_label, share, gamma, narrowed=narrowed)
+    value = rows.forms.value(rows.terms, rows.gamma, rows.share)
+    slope = rows.share * rows.forms.slope(rows.terms, rows.gamma)
     gradient = xp.where(is_label, -slope, rows.exponentials.scaled * (slope / rows.terms.others))
     return rows.defined(xp, value)[..., 0], rows.defined(xp, gradient)
 
@@ -81,7 +78,7 @@ def label_value_and_gradient(
 def label_gamma_derivative(xp: Any, logits: Array, is_label: Array, share: Array, gamma: Array) -> Array:
     """Derivative with respect to each class's gamma, (..., C): ``share w c log q`` at the label, zero elsewhere."""
     rows = _label_rows(xp, logits, is_label, share, gamma)
-    derivative = rows.share * margin_gamma_derivative(xp, rows.terms)
+    derivative = rows.share * rows.forms.gamma_derivative(rows.terms)
     return xp.where(is_label, rows.defined(xp, derivative), 0.0)
 
 
@@ -104,14 +101,14 @@ def label_curvature(xp: Any, logits: Array, is_label: Array, share: Array, gamma
     v = _centred(xp, logits, direction)
     own_v = picked(xp, is_label, v)
     mean = (row_sum(xp, scaled * v) - picked(xp, is_label, scaled) * own_v) / rows.terms.others
-    own, k, b = _curvature_factors(xp, rows.terms, rows.gamma, rows.share, own_v, mean)
+    own, k, b = _curvature_factors(rows.forms, rows.terms, rows.gamma, rows.share, own_v, mean)
     return rows.defined(xp, xp.where(is_label, own, scaled * (k * v - b)))
 
 
 def label_second_derivative(xp: Any, logits: Array, is_label: Array, share: Array, gamma: Array) -> Array:
     """Diagonal of the Hessian of each row's value: the second derivative with respect to each logit, (..., C)."""
     rows = _label_rows(xp, logits, is_label, share, gamma)
-    own, *factors = _diagonal_factors(xp, rows.terms, rows.gamma, rows.share)
+    own, *factors = _diagonal_factors(rows.forms, rows.terms, rows.gamma, rows.share)
     return rows.defined(xp, xp.where(is_label, own, _diagonal(xp, rows.exponentials, *factors)))
 
 
@@ -138,11 +135,11 @@ def row_value_and_gradient(
     tuple
         The value of shape (...), and the gradient of shape (..., C), each row of which sums to zero.
     """
-    rows = _rows(xp, logits, gamma)
+    rows = _rows(xp, logits, gamma, narrowed=narrowed)
 
     def factors(terms: Terms, gamma: Array, share: Array) -> tuple[Array, Array, Array]:
-        slope = share * margin_slope(xp, terms, gamma)
-        return margin_value(xp, terms, gamma, share, narrowed), slope, slope / terms.others
+        slope = share * rows.forms.slope(terms, gamma)
+        return rows.forms.value(terms, gamma, share), slope, slope / terms.others
 
     values, slope, k = rows.of_each(xp, factors, shares)
     lower, highest = rows.of_others(xp, k)
@@ -156,7 +153,7 @@ def row_value_and_gradient(
 def row_gamma_derivative(xp: Any, logits: Array, shares: Array, gamma: Array) -> Array:
     """Derivative with respect to each class's gamma, ``share w c log q``, (..., C)."""
     rows = _rows(xp, logits, gamma)
-    (derivative,) = rows.of_each(xp, lambda terms, gamma: (margin_gamma_derivative(xp, terms),))
+    (derivative,) = rows.of_each(xp, lambda terms, gamma: (rows.forms.gamma_derivative(terms),))
     return xp.where(shares == 0.0, 0.0, rows.defined(xp, shares * derivative, shares))
 
 
@@ -176,7 +173,7 @@ def row_curvature(xp: Any, logits: Array, shares: Array, gamma: Array, direction
     weighted = lower * v
     mean = (row_sum(xp, weighted) - weighted) / rows.lower_terms.others
     mean = xp.where(rows.is_highest, row_sum(xp, highest * v) / rows.highest_terms.others, mean)
-    own, k, b = rows.of_each(xp, lambda *given: _curvature_factors(xp, *given), shares, v, mean)
+    own, k, b = rows.of_each(xp, lambda *given: _curvature_factors(rows.forms, *given), shares, v, mean)
     (lower_k, highest_k), (lower_b, highest_b) = rows.of_others(xp, k), rows.of_others(xp, b)
     product = own + lower * (lower_k * v - lower_b) + highest * (highest_k * v - highest_b)
     return rows.defined(xp, product, shares)
@@ -185,7 +182,7 @@ def row_curvature(xp: Any, logits: Array, shares: Array, gamma: Array, direction
 def row_second_derivative(xp: Any, logits: Array, shares: Array, gamma: Array) -> Array:
     """Diagonal of the Hessian of each row's value: the second derivative with respect to each logit, (..., C)."""
     rows = _rows(xp, logits, gamma)
-    own, *factors = rows.of_each(xp, lambda *given: _diagonal_factors(xp, *given), shares)
+    own, *factors = rows.of_each(xp, lambda *given: _diagonal_factors(rows.forms, *given), shares)
     lower, highest = zip(*(rows.of_others(xp, factor) for factor in factors), strict=True)
     diagonal = own + _diagonal(xp, rows.exponentials, *lower) + _diagonal(xp, rows.highest_exponentials, *highest)
     return rows.defined(xp, diagonal, shares)
@@ -194,6 +191,7 @@ def row_second_derivative(xp: Any, logits: Array, shares: Array, gamma: Array) -
 class _LabelRows(NamedTuple):
     """Rows with a label, which is the class of all terms, or without."""
 
+    forms: MarginForms
     exponentials: Exponentials
     terms: Terms
     share: Array
@@ -206,23 +204,25 @@ class _LabelRows(NamedTuple):
         return xp.where(self.counts, xp.where(self.undefined, xp.nan, result), 0.0)
 
 
-def _label_rows(xp: Any, logits: Array, is_label: Array, share: Array, gamma: Array) -> _LabelRows:
+def _label_rows(
+    xp: Any, logits: Array, is_label: Array, share: Array, gamma: Array, *, narrowed: bool = False
+) -> _LabelRows:
+    forms = margin_forms(array_primitives(xp, logits.dtype), narrowed=narrowed)
     exponentials = exponentials_below(xp, logits, row_max(xp, xp.where(is_label, -xp.inf, logits)))
     # Picked from the arrays of all classes rather than computed again for one: an exponential may depend on its place
     # in an array, and rest - own has to be 0 where own is all of it.
     high, low, own = (picked(xp, is_label, array) for array in exponentials[:3])
     share = xp.zeros_like(high) + share
     gamma = picked(xp, is_label, xp.zeros_like(high) + gamma)
-    above = terms_above(xp, high, low, exponentials.rest, gamma)
-    below = terms_below(xp, high, low, own, exponentials.rest, gamma)
-    terms = Terms(*(xp.where(high > 0.0, *pair) for pair in zip(above, below, strict=True)))
+    terms = Terms(*forms.either(high, low, own, exponentials.rest, gamma))
     counts = xp.any(is_label, axis=-1, keepdims=True) & (share != 0.0)
-    return _LabelRows(exponentials, terms, share, gamma, counts, undefined_rows(xp, logits))
+    return _LabelRows(forms, exponentials, terms, share, gamma, counts, undefined_rows(xp, logits))
 
 
 class _Rows(NamedTuple):
     """Rows of any shares. The class above all others, if there is one, refers to the second, the lower ones to it."""
 
+    forms: MarginForms
     is_highest: Array
     exponentials: Exponentials
     highest_exponentials: Exponentials
@@ -252,7 +252,8 @@ class _Rows(NamedTuple):
         return xp.where(counts, xp.where(self.undefined, xp.nan, result), 0.0)
 
 
-def _rows(xp: Any, logits: Array, gamma: Array) -> _Rows:
+def _rows(xp: Any, logits: Array, gamma: Array, *, narrowed: bool = False) -> _Rows:
+    forms = margin_forms(array_primitives(xp, logits.dtype), narrowed=narrowed)
     exponentials = exponentials_below(xp, logits, row_max(xp, logits))
     is_highest = exponentials.at_reference & (count(xp, exponentials.at_reference, logits) == 1.0)
     highest_exponentials = exponentials_below(xp, logits, row_max(xp, xp.where(is_highest, -xp.inf, logits)))
@@ -260,11 +261,12 @@ def _rows(xp: Any, logits: Array, gamma: Array) -> _Rows:
     gamma = xp.zeros_like(high) + gamma
     highest_gamma = picked(xp, is_highest, gamma)
     return _Rows(
+        forms,
         is_highest,
         exponentials,
         highest_exponentials,
-        terms_below(xp, *exponentials[:3], exponentials.rest, gamma),
-        terms_above(xp, high, low, highest_exponentials.rest, highest_gamma),
+        Terms(*forms.below(*exponentials[:3], exponentials.rest, gamma)),
+        Terms(*forms.above(high, low, highest_exponentials.rest, highest_gamma)),
         gamma,
         highest_gamma,
         undefined_rows(xp, logits),
@@ -272,20 +274,22 @@ def _rows(xp: Any, logits: Array, gamma: Array) -> _Rows:
 
 
 def _curvature_factors(
-    xp: Any, terms: Terms, gamma: Array, share: Array, v: Array, mean: Array
+    forms: MarginForms, terms: Terms, gamma: Array, share: Array, v: Array, mean: Array
 ) -> tuple[Array, Array, Array]:
     """``H v`` at the class itself, and k and b of ``X_j (k v_j - b)`` at the others; `mean` is pi.v."""
-    slope = share * margin_slope(xp, terms, gamma)
-    own = share * margin_second_derivative(xp, terms, gamma) * (v - mean)
+    slope = share * forms.slope(terms, gamma)
+    own = share * forms.second_derivative(terms, gamma) * (v - mean)
     return own, slope / terms.others, (own + slope * mean) / terms.others
 
 
-def _diagonal_factors(xp: Any, terms: Terms, gamma: Array, share: Array) -> tuple[Array, Array, Array, Array]:
+def _diagonal_factors(
+    forms: MarginForms, terms: Terms, gamma: Array, share: Array
+) -> tuple[Array, Array, Array, Array]:
     """The diagonal at the class itself, and what `_diagonal` takes for the others."""
     # f'' pi_j^2 + A pi_j (1 - pi_j), with pi_j = X_j / S. At the reference X_j is 1, and 1 - pi_j is (S - 1) / S, which
     # may be small; elsewhere S is at least 1 + X_j, and in X_j (k + X_j b) no more than half of k cancels.
-    own = share * margin_second_derivative(xp, terms, gamma)
-    slope = share * margin_slope(xp, terms, gamma)
+    own = share * forms.second_derivative(terms, gamma)
+    slope = share * forms.slope(terms, gamma)
     square = terms.others * terms.others
     return own, slope / terms.others, (own - slope) / square, (own + slope * terms.other_rest) / square
 

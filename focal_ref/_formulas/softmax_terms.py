@@ -3,10 +3,11 @@
 A class's margin is ``s = z_i - log sum_{k != i} exp(z_k)``; the letters are those of `focal_ref._formulas.softmax`.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from focal_ref._formulas.focal import BESIDE_ONE
-from focal_ref._formulas.primitives import array_primitives
+from focal_ref._formulas.focal import BESIDE_ONE, SPECIAL_EXPONENTS
+from focal_ref._formulas.primitives import Number, Primitives
 
 Array = Any
 
@@ -64,94 +65,200 @@ def exponentials_below(xp: Any, logits: Array, reference: Array) -> Exponentials
     return Exponentials(high, low, scaled, at_reference, rest)
 
 
-def terms_below(xp: Any, high: Array, low: Array, own: Array, rest: Array, gamma: Array) -> Terms:
-    """Terms of a class that is not above all others, where `own` is its exponential; meaningless for one that is."""
-    other_rest = rest - own
-    others = 1.0 + other_rest
-    total = 1.0 + rest
-    log_q = -xp.log1p(own / others)
-    w = xp.exp(gamma * log_q)
-    c = (xp.log1p(rest) - low) - high
-    return Terms(high, low, own / total, others / total, c, log_q, w, others, other_rest)
+class MarginForms(NamedTuple):
+    """Closed forms of one class.
+
+    Three give the numbers of `Terms`, in their order: `below` takes ``(high, low, own, rest, gamma)`` of a class that
+    is not above all others, `own` being its exponential, `above` takes ``(high, low, rest, gamma)`` of the one that is,
+    and each is meaningless for the other kind; `either` takes what `below` does of any class.
+
+    The others take these numbers: ``value(terms, gamma, share)`` is ``share w c``, ``slope(terms, gamma)`` the
+    derivative with respect to the margin, negated, ``second_derivative(terms, gamma)`` the second one, and
+    ``gamma_derivative(terms)``, which is ``w c log q``, the one with respect to gamma.
+    """
+
+    below: Callable[..., tuple[Number, ...]]
+    above: Callable[..., tuple[Number, ...]]
+    either: Callable[..., tuple[Number, ...]]
+    value: Callable[..., Number]
+    slope: Callable[..., Number]
+    second_derivative: Callable[..., Number]
+    gamma_derivative: Callable[..., Number]
 
 
-def terms_above(xp: Any, high: Array, low: Array, rest: Array, gamma: Array) -> Terms:
-    """Terms of the class above all others; meaningless for any other."""
-    difference = xp.where(high > 0.0, high, 0.0)
-    # What a huge difference was rounded by may be huge itself.
-    rounding = xp.where(difference > FAR, 0.0, low)
-    others = 1.0 + rest
-    e = xp.exp(-difference)
-    u = others * (e - e * rounding)
-    c = xp.log1p(u)
-    # 1 / u is infinite where u is subnormal.
-    tail = difference > TAIL
-    log_q = xp.where(tail, xp.log(others) - difference, -xp.log1p(1.0 / xp.where(tail, 1.0, u)))
-    # q^gamma = exp(-gamma (z_i - r)) S^gamma (1 + u)^-gamma. As in `focal`, the first exponent is carried as high +
-    # low: its rounding alone, or gamma times the rounding of u, would cost more than all the rest. Where these factors
-    # leave the range of the arithmetic, or q is no small number, the logarithm does.
-    powered = xp.pow(others, gamma)
-    capped = xp.where(gamma > FAR, FAR, gamma)
-    exponent, lower_part = array_primitives(xp, high.dtype).two_prod(
-        capped, xp.where(difference > FAR, FAR, difference)
-    )
-    factored = xp.exp(-exponent) * (1.0 - (lower_part + capped * rounding)) * xp.exp(-(gamma * c)) * powered
-    in_range = (u < 1.0) & (powered < 1e300) & ((exponent < 690.0) | (rest == 0.0))
-    w = xp.where(in_range, factored, xp.exp(gamma * log_q))
-    return Terms(high, low, 1.0 / (1.0 + u), u / (1.0 + u), c, log_q, w, others, rest)
+def margin_forms(primitives: Primitives, exponent: float | None = None, *, narrowed: bool = False) -> MarginForms:
+    """Build the closed forms of one class of a row.
 
+    Parameters
+    ----------
+    primitives
+        What to build them from, in float64: `exp` is asked for numbers <= 0 alone, `log1p` for any >= 0, and `log` for
+        any >= 1.
+    exponent
+        One of `focal_ref._formulas.SPECIAL_EXPONENTS` to build them for that gamma alone, or None for any gamma.
+    narrowed
+        Whether values are rounded to a narrower format next, which asks for the right side of a tie.
+    """
+    exp, log1p, log, power = primitives.exp, primitives.log1p, primitives.log, primitives.power
+    absolute, where, two_prod = primitives.absolute, primitives.where, primitives.two_prod
+    number, compiled = primitives.number, primitives.compiled
+    minus_zero, zero, half, one, two = (number(value) for value in (-0.0, 0.0, 0.5, 1.0, 2.0))
+    far, tail_distance, tie, tie_distance = (number(value) for value in (FAR, TAIL, TIE, -30.0))
+    below_one, above_one = (number(value) for value in BESIDE_ONE)
+    largest_power, largest_exponent = number(1e300), number(690.0)
 
-def margin_value(xp: Any, terms: Terms, gamma: Array, share: Array, narrowed: bool) -> Array:
-    """``share w c``."""
-    c = terms.c
+    if exponent is None:
+
+        @compiled
+        def factor_below(q, log_q, gamma):
+            return exp(gamma * log_q)
+
+        @compiled
+        def factor_above(difference, rounding, u, q, c, log_q, others, rest, gamma):
+            # q^gamma = exp(-gamma (z_i - r)) S^gamma (1 + u)^-gamma. As in `focal`, the first exponent is carried as
+            # high + low: its rounding alone, or gamma times the rounding of u, would cost more than all the rest. Where
+            # these factors leave the range of the arithmetic, or q is no small number, the logarithm does.
+            powered = power(others, gamma)
+            capped = where(gamma > far, far, gamma)
+            leading, lower_part = two_prod(capped, where(difference > far, far, difference))
+            factored = exp(-leading) * (one - (lower_part + capped * rounding)) * exp(-(gamma * c)) * powered
+            in_range = (u < one) & (powered < largest_power) & ((leading < largest_exponent) | (rest == zero))
+            return where(in_range, factored, exp(gamma * log_q))
+
+    elif exponent in SPECIAL_EXPONENTS:
+        if exponent == 0.0:
+
+            @compiled
+            def factor_below(q, log_q, gamma):
+                return one
+
+        elif exponent == 1.0:
+
+            @compiled
+            def factor_below(q, log_q, gamma):
+                return q
+
+        else:
+
+            @compiled
+            def factor_below(q, log_q, gamma):
+                return q * q
+
+        @compiled
+        def factor_above(difference, rounding, u, q, c, log_q, others, rest, gamma):
+            return factor_below(q, log_q, gamma)
+
+    else:
+        raise ValueError(f"exponent: got {exponent!r}; special forms exist for {SPECIAL_EXPONENTS}")
+
+    @compiled
+    def below(high, low, own, rest, gamma):
+        other_rest = rest - own
+        others = one + other_rest
+        total = one + rest
+        q = others / total
+        log_q = -log1p(own / others)
+        w = factor_below(q, log_q, gamma)
+        c = (log1p(rest) - low) - high
+        return high, low, own / total, q, c, log_q, w, others, other_rest
+
+    @compiled
+    def above(high, low, rest, gamma):
+        difference = where(high > zero, high, zero)
+        # What a huge difference was rounded by may be huge itself.
+        rounding = where(difference > far, zero, low)
+        others = one + rest
+        e = exp(-difference)
+        u = others * (e - e * rounding)
+        p, q, c = one / (one + u), u / (one + u), log1p(u)
+        # 1 / u is infinite where u is subnormal.
+        tail = difference > tail_distance
+        log_q = where(tail, log(others) - difference, -log1p(one / where(tail, one, u)))
+        w = factor_above(difference, rounding, u, q, c, log_q, others, rest, gamma)
+        return high, low, p, q, c, log_q, w, others, rest
+
+    @compiled
+    def either(high, low, own, rest, gamma):
+        is_above = high > zero
+        _, _, p, q, c, log_q, w, others, other_rest = above(high, low, rest, gamma)
+        _, _, p_below, q_below, c_below, log_q_below, w_below, others_below, other_rest_below = below(
+            high, low, own, rest, gamma
+        )
+        return (
+            high,
+            low,
+            where(is_above, p, p_below),
+            where(is_above, q, q_below),
+            where(is_above, c, c_below),
+            where(is_above, log_q, log_q_below),
+            where(is_above, w, w_below),
+            where(is_above, others, others_below),
+            where(is_above, other_rest, other_rest_below),
+        )
+
     if narrowed:
-        # For z_i << r the value is d + (S - 1) + X_i (1 - gamma d) + ..., where d = r - z_i alone may be all that
-        # float64 can hold; times the share, it is often exactly half way between two narrow numbers. A nudge of four
-        # units in the last place puts it on the side where it belongs.
-        below_one, above_one = BESIDE_ONE
-        bend = 1.0 - gamma * c
-        left = terms.other_rest - terms.low
-        up = xp.where(left == 0.0, bend, left + terms.p * bend) > 0.0
-        nudged = xp.where(up, c * above_one, c * below_one)
-        c = xp.where((terms.high < -30.0) & (terms.other_rest < TIE), nudged, c)
-    return xp.where(share == 0.0, 0.0, share * (terms.w * c))
 
+        @compiled
+        def off_tie(high, low, p, c, other_rest, gamma):
+            # For z_i << r the value is d + (S - 1) + X_i (1 - gamma d) + ..., where d = r - z_i alone may be all that
+            # float64 can hold; times the share, it is often exactly half way between two narrow numbers. A nudge of
+            # four units in the last place puts it on the side where it belongs.
+            bend = one - gamma * c
+            left = other_rest - low
+            up = where(left == zero, bend, left + p * bend) > zero
+            nudged = where(up, c * above_one, c * below_one)
+            return where((high < tie_distance) & (other_rest < tie), nudged, c)
 
-def margin_slope(xp: Any, terms: Terms, gamma: Array) -> Array:
-    """A, the derivative with respect to the margin, negated."""
-    finite_c = xp.where(terms.c > FAR, 0.0, terms.c)
-    return terms.w * (gamma * (terms.p * finite_c) + terms.q)
+    else:
 
+        @compiled
+        def off_tie(high, low, p, c, other_rest, gamma):
+            return c
 
-def margin_second_derivative(xp: Any, terms: Terms, gamma: Array) -> Array:
-    """The second derivative with respect to the margin."""
-    # Near z_i - r = -700, p is subnormal and meets a factor of several hundred: as in `focal`, half of it is multiplied
-    # last. What overflows, for gamma > 1e150, meets a factor of zero.
-    tail, root = _tail(xp, terms)
-    tail = tail & (terms.high < 0.0)
-    p_part = xp.where(tail, root / terms.others, terms.p)
-    finite_c = xp.where(terms.c > FAR, 0.0, terms.c)
-    bracket = finite_c * (gamma * terms.p - terms.q) + 2.0 * terms.q
-    curvature = (gamma * p_part) * bracket + p_part * terms.q
-    return terms.w * xp.where(terms.w > 0.0, curvature, 0.0) * xp.where(tail, root, 1.0)
+    @compiled
+    def value(terms, gamma, share):
+        high, low, p, _, c, _, w, _, other_rest = terms
+        c = off_tie(high, low, p, c, other_rest, gamma)
+        return where(share == zero, zero, share * (w * c))
 
+    @compiled
+    def slope(terms, gamma):
+        _, _, p, q, c, _, w, _, _ = terms
+        finite_c = where(c > far, zero, c)
+        return w * (gamma * (p * finite_c) + q)
 
-def margin_gamma_derivative(xp: Any, terms: Terms) -> Array:
-    """``w c log q``, the derivative with respect to gamma."""
-    # In either tail one of c and log q is proportional to exp(-|s|), and the other is several hundred.
-    tail, root = _tail(xp, terms)
-    finite = xp.abs(terms.high) < FAR
-    c_part = xp.where(tail & (terms.high > 0.0), terms.others * root, terms.c)
-    log_part = xp.where(tail & (terms.high < 0.0), -root / terms.others, terms.log_q)
-    product = xp.where(finite, c_part, 0.0) * xp.where(finite, log_part, -0.0)
-    return terms.w * product * xp.where(tail, root, 1.0)
+    @compiled
+    def tail_of(high, low):
+        # Where the margin is far from 0, and exp(-|z_i - r| / 2) there.
+        tail = absolute(high) > tail_distance
+        root = exp(-half * absolute(high))
+        return tail, root + root * (half * where(high > zero, -low, low))
 
+    @compiled
+    def second_derivative(terms, gamma):
+        # Near z_i - r = -700, p is subnormal and meets a factor of several hundred: as in `focal`, half of it is
+        # multiplied last. What overflows, for gamma > 1e150, meets a factor of zero.
+        high, low, p, q, c, _, w, others, _ = terms
+        tail, root = tail_of(high, low)
+        tail = tail & (high < zero)
+        p_part = where(tail, root / others, p)
+        finite_c = where(c > far, zero, c)
+        bracket = finite_c * (gamma * p - q) + two * q
+        curvature = (gamma * p_part) * bracket + p_part * q
+        return w * where(w > zero, curvature, zero) * where(tail, root, one)
 
-def _tail(xp: Any, terms: Terms) -> tuple[Array, Array]:
-    """Where the margin is far from 0, and ``exp(-|z_i - r| / 2)`` there."""
-    tail = xp.abs(terms.high) > TAIL
-    root = xp.exp(-0.5 * xp.abs(terms.high))
-    return tail, root + root * (0.5 * xp.where(terms.high > 0.0, -terms.low, terms.low))
+    @compiled
+    def gamma_derivative(terms):
+        # In either tail one of c and log q is proportional to exp(-|s|), and the other is several hundred.
+        high, low, _, _, c, log_q, w, others, _ = terms
+        tail, root = tail_of(high, low)
+        finite = absolute(high) < far
+        c_part = where(tail & (high > zero), others * root, c)
+        log_part = where(tail & (high < zero), -root / others, log_q)
+        product = where(finite, c_part, zero) * where(finite, log_part, minus_zero)
+        return w * product * where(tail, root, one)
+
+    return MarginForms(below, above, either, value, slope, second_derivative, gamma_derivative)
 
 
 def undefined_rows(xp: Any, logits: Array) -> Array:

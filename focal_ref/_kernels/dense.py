@@ -1,13 +1,13 @@
 """Fused loops over dense binary targets: one pass reads a logit and writes its loss and gradient."""
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
 
 from focal_ref._formulas import hard_forms
-from focal_ref._kernels.compilation import compiled, kernel, kernel_of
+from focal_ref._kernels.compilation import compiled, kernel, kernel_of, loop
 from focal_ref._kernels.primitives import bitcast, has_fused_multiply_add, kernel_primitives, where
 from focal_ref._rounding import NARROW_FORMATS, rounder
 
@@ -60,17 +60,10 @@ def dense_kernel(
         ``kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient)``
         over one-dimensional contiguous arrays; ``positive`` is uint8 and ``upstream`` multiplies the gradient.
     """
-    if fused is None:
-        fused = has_fused_multiply_add()
-    primitives = kernel_primitives(arithmetic, fused)
     gradient_storage = gradient_storage or storage
     narrowed = value_storage != "float64" if narrowed is None else narrowed
-    forms = hard_forms(primitives, exponent, narrowed=narrowed and arithmetic == "float64")
-    value_form, both_form = forms.value, forms.value_and_gradient
-    load = _loader(storage, arithmetic)
-    store_value, store_gradient = _storer(value_storage), _storer(gradient_storage)
-    number = primitives.number
-    zero, largest = number(0), number(primitives.largest)
+    written = Written(value_storage if with_value else None, gradient_storage if with_gradient else None)
+    inner = dense_loop(storage, arithmetic, exponent, written, narrowed=narrowed, fused=fused)
 
     working = STORAGE_TYPES[arithmetic]
     read = types.Array(STORAGE_TYPES[storage], 1, "C", readonly=True)
@@ -81,6 +74,54 @@ def dense_kernel(
 
     @kernel_of(signature)
     def kernel(logits, positive, positive_weight, negative_weight, gamma, gamma_tail, upstream, value, gradient):
+        numbers = (positive_weight, negative_weight, gamma, gamma_tail, upstream)
+        inner(logits, positive, numbers, value, gradient, gradient)
+
+    return kernel
+
+
+class Written(NamedTuple):
+    """Which results a loop writes, each in which format; None leaves one out."""
+
+    value: str | None = None
+    gradient: str | None = None
+    second: str | None = None
+
+
+def dense_loop(
+    storage: str,
+    arithmetic: str,
+    exponent: float | None,
+    written: Written,
+    *,
+    narrowed: bool,
+    fused: bool | None = None,
+) -> Any:
+    """Build the loop that kernels call; arguments as for `dense_kernel`.
+
+    Returns
+    -------
+    callable
+        ``loop(logits, positive, numbers, value, gradient, second)`` with the numbers ``(positive_weight,
+        negative_weight, gamma, gamma_tail, upstream)`` in the arithmetic's format. The upstream factor multiplies
+        gradient and second derivative.
+    """
+    if fused is None:
+        fused = has_fused_multiply_add()
+    primitives = kernel_primitives(arithmetic, fused)
+    forms = hard_forms(primitives, exponent, narrowed=narrowed and arithmetic == "float64")
+    value_form, both_form = forms.value, forms.value_and_gradient
+    # As a product of rounded sigmoids the factor would leave the second derivative nothing of its bound.
+    second_form = hard_forms(primitives, exponent if exponent == 0.0 else None).second_derivative
+    load = _loader(storage, arithmetic)
+    store_value, store_gradient, store_second = (storer(format_ or storage) for format_ in written)
+    with_value, with_gradient, with_second = (format_ is not None for format_ in written)
+    number = primitives.number
+    zero, largest = number(0), number(primitives.largest)
+
+    @loop
+    def run(logits, positive, numbers, value, gradient, second):
+        positive_weight, negative_weight, gamma, gamma_tail, upstream = numbers
         for index in range(logits.size):
             logit = load(logits[index])
             is_positive = positive[index] != 0
@@ -90,14 +131,16 @@ def dense_kernel(
                 loss, slope = both_form(margin, gamma, gamma_tail)
                 slope = weight * slope
                 gradient[index] = store_gradient(upstream * where(is_positive, slope, -slope))
-            else:
+            elif with_value:
                 loss = value_form(margin, gamma, gamma_tail)
             if with_value:
                 # A class of weight zero gives zero, also where its loss is infinite.
                 loss = where(weight == zero, where(loss > largest, largest, loss), loss)
                 value[index] = store_value(weight * loss)
+            if with_second:
+                second[index] = store_second(upstream * (weight * second_form(margin, gamma, gamma_tail)))
 
-    return kernel
+    return run
 
 
 @kernel
@@ -107,8 +150,10 @@ def tree_sum(terms: Any, size: Any) -> Any:
         return 0.0
     while size > 1:
         half = (size + 1) // 2
-        for index in range(size - half):
-            terms[index] += terms[half + index]
+        # As arrays of their own, which LLVM can tell apart.
+        lower, upper = terms[:half], terms[half:size]
+        for index in range(upper.size):
+            lower[index] += upper[index]
         size = half
     return terms[0]
 
@@ -150,7 +195,7 @@ def _loader(storage: str, arithmetic: str) -> Any:
     return load
 
 
-def _storer(storage: str) -> Any:
+def storer(storage: str) -> Any:
     """Compile the one rounding from the working format to a stored result."""
     if storage in ("float16", "bfloat16"):
         round_bits = compiled(rounder(NARROW_FORMATS[storage], where, np.int64))

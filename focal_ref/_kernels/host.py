@@ -1,7 +1,8 @@
-"""Evaluation on NumPy arrays, in blocks: a fused kernel where one fits, the closed forms on a block elsewhere.
+"""Evaluation on NumPy arrays: one fused pass where the paper's loss is taken of contiguous ones, in blocks elsewhere.
 
 Blocks bound the extra memory whatever the size, layout or broadcasting of the inputs: NumPy's iterator hands out
-contiguous pieces and copies only the pieces that are not contiguous already.
+contiguous pieces and copies only the pieces that are not contiguous already. A block takes a fused kernel where one
+fits, and the closed forms else.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from focal_ref._evaluate import evaluate, evaluate_partial, evaluate_second
-from focal_ref._formulas import SPECIAL_EXPONENTS
+from focal_ref._kernels import whole
+from focal_ref._kernels.contiguous import PIECE, PIECES_A_RUN
 from focal_ref._kernels.dense import dense_kernel, tree_sum
+from focal_ref._kernels.storage import arithmetic_of, bits, capped_gamma, class_weights, dtype_name
 from focal_ref._parameters import IGNORE, NUMBERS, Parameters, range_of
 from focal_ref._rounding import NARROW_FORMATS, rounder
 
@@ -51,6 +54,8 @@ def elementwise(
     upstream
         A number, or an array that broadcasts to the logits.
     """
+    if whole.elementwise(logits, targets, parameters, value, gradient, None, upstream):
+        return
     outputs = [array for array in (value, gradient) if array is not None]
     for block in _blocks(logits, targets, parameters, outputs, upstream):
         block.write(value is not None, gradient is not None)
@@ -60,6 +65,8 @@ def second_derivative(
     logits: Array, targets: Array, parameters: Parameters, *, out: Array, upstream: float | Array = 1.0
 ) -> None:
     """Write the second derivative with respect to each logit, times `upstream`; arguments as for `elementwise`."""
+    if whole.elementwise(logits, targets, parameters, None, None, out, upstream):
+        return
     for block in _blocks(logits, targets, parameters, [out], upstream):
         block.write_second()
 
@@ -80,7 +87,21 @@ def partial(
 
 def total(logits: Array, targets: Array, parameters: Parameters) -> float:
     """Sum of the losses in float64, each term unrounded; the order of additions depends on the size alone."""
+    found = whole.total(logits, targets, parameters)
+    if found is not None:
+        return found
     return _summed(_blocks(logits, targets, parameters, [], 1.0), logits.size, lambda block: block.write(True, False))
+
+
+def total_and_gradient(
+    logits: Array, targets: Array, parameters: Parameters, *, gradient: Array, upstream: float = 1.0
+) -> float:
+    """Sum as `total`, and the derivatives as `elementwise` writes them, in one pass where there is one."""
+    found = whole.total(logits, targets, parameters, gradient, upstream)
+    if found is not None:
+        return found
+    elementwise(logits, targets, parameters, gradient=gradient, upstream=upstream)
+    return total(logits, targets, parameters)
 
 
 def partial_total(
@@ -92,26 +113,30 @@ def partial_total(
 
 
 def _summed(blocks: Iterator["_Block"], size: int, write: Callable[["_Block"], None]) -> float:
-    # NumPy's iterator cuts transposed or reversed arrays elsewhere than contiguous ones: collected to full blocks, the
-    # terms are added in the same order whatever the layout.
-    sums = []
-    buffer = np.empty(min(2 * BLOCK, size), dtype=np.float64)
+    # NumPy's iterator cuts transposed or reversed arrays elsewhere than contiguous ones: collected to full pieces, the
+    # terms are added in the order of `contiguous` whatever the layout.
+    sums: list[float] = []
+    piece_sums: list[float] = []
+    buffer = np.empty(min(BLOCK + PIECE, size), dtype=np.float64)
     filled = 0
     for block in blocks:
         start, filled = filled, filled + block.logits.size
         block.outputs = [buffer[start:filled]]
         write(block)
-        if filled >= BLOCK:
-            sums.append(tree_sum(buffer, BLOCK))
-            filled -= BLOCK
-            buffer[:filled] = buffer[BLOCK : BLOCK + filled]
-    sums.append(tree_sum(buffer, filled))
-    return float(tree_sum(np.array(sums, dtype=np.float64), len(sums)))
+        done = filled - filled % PIECE
+        piece_sums += [tree_sum(buffer[first : first + PIECE], PIECE) for first in range(0, done, PIECE)]
+        filled -= done
+        buffer[:filled] = buffer[done : done + filled]
+        while len(piece_sums) >= PIECES_A_RUN:
+            sums.append(_tree_sum(piece_sums[:PIECES_A_RUN]))
+            del piece_sums[:PIECES_A_RUN]
+    if filled:
+        piece_sums.append(tree_sum(buffer, filled))
+    return _tree_sum([*sums, _tree_sum(piece_sums)] if piece_sums else sums)
 
 
-def dtype_name(dtype: Any) -> str:
-    """Name of a NumPy dtype, ml_dtypes' bfloat16 included."""
-    return str(np.dtype(dtype).name)
+def _tree_sum(terms: list[float]) -> float:
+    return float(tree_sum(np.array(terms, dtype=np.float64), len(terms)))
 
 
 class _Block:
@@ -132,8 +157,7 @@ class _Block:
         self.upstream = pieces.get("upstream", upstream)
         self.outputs = outputs
         self.storage = dtype_name(self.logits.dtype)
-        fast = parameters.precision == "fast" and parameters.form == "focal"
-        self.arithmetic = "float32" if fast and self.storage != "float64" else "float64"
+        self.arithmetic = arithmetic_of(parameters, self.storage)
         self.ignored = self.invalid = None
         if num_classes is not None:
             labels = pieces["targets"]
@@ -197,12 +221,9 @@ class _Block:
     def _run_kernel(
         self, positive: Array, value: Array | None, gradient: Array | None, upstream: float, *, narrowed: bool = False
     ) -> None:
-        parameters = self.parameters
-        number: Any = np.float32 if self.arithmetic == "float32" else np.float64
-        # Beyond the largest number of the arithmetic nothing changes any more: the factor is 0 or 1.
-        capped = min(parameters.gamma, float(np.finfo(number).max))
-        alpha = parameters.alpha
-        positive_weight, negative_weight = (1.0, 1.0) if alpha is None else (alpha, 1.0 - alpha)
+        number: Any = np.dtype(self.arithmetic).type
+        gamma, exponent = capped_gamma(self.parameters.gamma, self.arithmetic)
+        positive_weight, negative_weight = class_weights(self.parameters.alpha)
         unused = np.empty(0, self.logits.dtype)
         outputs = [unused if array is None else array for array in (value, gradient)]
         value_storage, gradient_storage = (dtype_name(array.dtype) for array in outputs)
@@ -210,22 +231,21 @@ class _Block:
             self.storage,
             value_storage,
             self.arithmetic,
-            capped if capped in SPECIAL_EXPONENTS else None,
+            exponent,
             value is not None,
             gradient is not None,
             gradient_storage=gradient_storage,
             narrowed=narrowed or value_storage != "float64",
         )
-        gamma = number(capped)
         kernel(
-            _bits(self.logits),
+            bits(self.logits),
             positive.view(np.uint8),
             number(positive_weight),
             number(negative_weight),
-            gamma,
-            number(capped - float(gamma)),
+            number(gamma),
+            number(gamma - float(number(gamma))),
             number(upstream),
-            *map(_bits, outputs),
+            *map(bits, outputs),
         )
 
     def _write_weighted(self, positive: Array, value: Array | None, gradient: Array | None) -> None:
@@ -305,11 +325,6 @@ def _blocks(
             if named["logits"].size == 0:
                 return
             yield _Block(named, parameters, upstream, list(pieces[len(arrays) :]), num_classes)
-
-
-def _bits(array: Array) -> Array:
-    """16-bit floats as their bits, which is what kernels take; other formats as they are."""
-    return array.view(np.uint16) if array.dtype.itemsize == 2 else array
 
 
 def store(wide: Array, out: Array) -> None:

@@ -1,8 +1,9 @@
 """Polynomials behind the kernels' exp and log1p: minimax fits, highest power first.
 
-``exp(r) = 1 + r + r^2 P(r)`` for ``|r| <= log(2) / 2`` and ``atanh(t) = t + t u Q(u)`` with ``u = t^2 <= 1/9``.
-Each errs by less than an eighth of an ulp of its format; `tests/kernels/test_polynomials.py` fits them anew and bounds
-that error.
+``exp(r) = 1 + r + r^2 P(r)`` for ``|r| <= log(2) / 2``; in float64 ``atanh(t) = t + t u Q(u)`` with ``u = t^2 <= 1/9``,
+and in float32 ``log1p(e) = e + e^2 R(e)`` for ``0 <= e <= 1``. P and Q err by less than an eighth of an ulp of their
+format, R by less than three eighths, most of it from the rounding of its coefficients;
+`tests/kernels/test_polynomials.py` fits them anew and bounds that error.
 """
 
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ class Polynomials:
 
     Attributes
     ----------
-    exp, atanh
-        Coefficients of P and Q.
+    exp, atanh, log1p
+        Coefficients of P, Q and R, where the format has them.
     log2_high, log2_low
         log(2) in two parts; the high one has so few bits that its product with any exponent of the format is exact.
     log2_reciprocal
@@ -27,12 +28,13 @@ class Polynomials:
     """
 
     exp: tuple[float, ...]
-    atanh: tuple[float, ...]
     log2_high: float
     log2_low: float
     log2_reciprocal: float
     round_to_integer: float
     vanishing: float
+    atanh: tuple[float, ...] = ()
+    log1p: tuple[float, ...] = ()
 
 
 _hex = float.fromhex
@@ -78,12 +80,16 @@ FLOAT32 = Polynomials(
         _hex("0x1.5555555a78ed4p-3"),
         _hex("0x1.0000000b9129bp-1"),
     ),
-    atanh=(
-        _hex("0x1.dba25f0718ee6p-4"),
-        _hex("0x1.bc8cf8ddd5876p-4"),
-        _hex("0x1.24c926a40acd3p-3"),
-        _hex("0x1.9998d485cf47ep-3"),
-        _hex("0x1.5555558d7fe22p-2"),
+    log1p=(
+        _hex("-0x1.24b298p-8"),
+        _hex("0x1.9d455ap-6"),
+        _hex("-0x1.11708cp-4"),
+        _hex("0x1.d992bcp-4"),
+        _hex("-0x1.448ee2p-3"),
+        _hex("0x1.969cb2p-3"),
+        _hex("-0x1.ffb95cp-3"),
+        _hex("0x1.55540cp-2"),
+        _hex("-0x1.fffffep-2"),
     ),
     log2_high=_hex("0x1.62e4p-1"),
     log2_low=_hex("0x1.7f7d1cf79abcap-20"),

@@ -11,7 +11,7 @@ import pytest
 
 from focal_ref._evaluate import tree_sum as tree_sum_of_arrays
 from focal_ref._exact import evaluate
-from focal_ref._kernels.dense import _loader, _storer, dense_kernel, tree_sum
+from focal_ref._kernels.dense import _loader, dense_kernel, storer, tree_sum
 from focal_ref._kernels.host import BLOCK, elementwise, second_derivative, total
 from focal_ref._parameters import Parameters
 
@@ -60,7 +60,7 @@ def load_loop(dtype, arithmetic):
 
 @cache
 def store_loop(dtype):
-    store = _storer(dtype)
+    store = storer(dtype)
 
     @numba.njit
     def loop(numbers, results):

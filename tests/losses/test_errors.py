@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from focal_ref import loss, value_and_grad
+from focal_ref import loss, parameter_gradients, second_derivative, value_and_grad
 
 LOGITS, TARGETS = np.zeros((2, 3)), np.ones((2, 3))
 
@@ -267,9 +267,17 @@ def test_an_unknown_reduction_is_refused(value):
 
 
 @pytest.mark.parametrize("name", ["reduction", "normalizer"])
-def test_value_and_grad_has_no_reduction(name):
-    text = refusal(TypeError, value_and_grad, LOGITS, TARGETS, **{name: 1})
+@pytest.mark.parametrize("function", [second_derivative, parameter_gradients])
+def test_further_derivatives_have_no_reduction(function, name):
+    text = refusal(TypeError, function, LOGITS, TARGETS, **{name: 1})
     assert text == f"{name}: got 1; a derivative is that of each result, add them up yourself"
+
+
+def test_value_and_grad_refuses_the_reductions_that_the_loss_refuses():
+    text = refusal(ValueError, value_and_grad, LOGITS, TARGETS, reduction="avg")
+    assert text == "reduction: got 'avg'; allowed are 'none', 'sum', 'mean'"
+    text = refusal(ValueError, value_and_grad, LOGITS, TARGETS, normalizer=2.0)
+    assert text == "normalizer: got 2.0 with reduction='none'; it divides the sum, so pass reduction='sum'"
 
 
 @both_functions

@@ -182,13 +182,13 @@ def test_no_one_hot_array_is_ever_built():
     program = """
 import tracemalloc, numpy as np, focal_ref
 logits, labels = np.zeros((20_000, 500), np.float32), np.arange(20_000) % 502 - 2
-focal_ref.loss_from_labels(logits[:10], labels[:10], reduction="sum")
 out = np.empty_like(logits), np.empty_like(logits)
-focal_ref.value_and_grad(logits[:10], labels[:10], function=focal_ref.loss_from_labels)
-tracemalloc.start()
-focal_ref.loss_from_labels(logits, labels, reduction="sum")
-focal_ref.value_and_grad(logits, labels, function=focal_ref.loss_from_labels, out=out)
+# The first round compiles.
+for start in (lambda: None, tracemalloc.start):
+    start()
+    focal_ref.loss_from_labels(logits, labels, reduction="sum")
+    focal_ref.value_and_grad(logits, labels, function=focal_ref.loss_from_labels, out=out)
 print(tracemalloc.get_traced_memory()[1])
 """
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
-    assert int(finished.stdout) < 8_000_000
+    assert int(finished.stdout) < 1_000_000
