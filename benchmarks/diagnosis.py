@@ -14,7 +14,6 @@ import platform
 import re
 import sys
 import tomllib
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -117,11 +116,12 @@ def main() -> int:
         return 0
     accepted = tomllib.loads((FOLDER / "accepted.toml").read_text(encoding="utf-8"))
     results: dict[str, Any] = {}
-    with ProcessPoolExecutor(options.jobs, get_context("spawn"), max_tasks_per_child=8) as pool:
+    # Not an executor of concurrent.futures, which hangs where its processes have an end (CPython issue 115634).
+    with get_context("spawn").Pool(options.jobs, maxtasksperchild=8) as pool:
         for name in options.sets or SETS:
             files = sorted(file.stem for file in (FOLDER / name).glob("*.py") if not file.stem.startswith("_"))
             results[name] = {}
-            for stem, found in zip(files, pool.map(measure, [f"{name}/{stem}" for stem in files]), strict=True):
+            for stem, found in zip(files, pool.imap(measure, [f"{name}/{stem}" for stem in files]), strict=True):
                 one = judged(found, accepted[name].get(stem, []))
                 results[name][stem] = one
                 causes = ", ".join(f"{cause['mutant']} ({cause['failures']})" for cause in one["causes"])

@@ -311,7 +311,8 @@ class Examiner:
     ) -> None:
         """Compare one number whose error in ulp is known already."""
         self.comparisons += 1
-        if not error / allowed < self._worst[0]:
+        # NaN is the largest error, and stays so.
+        if not (np.isnan(self._worst[0]) or error / allowed < self._worst[0]):
             self._worst = (error / allowed, error, allowed)
         self.cases.ran([case])
         if not error <= allowed:

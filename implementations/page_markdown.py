@@ -21,7 +21,7 @@ Each fault of a single call has a line to paste into a shell where the implement
 that was found, what it prints, and what is right by the oracle. What no single call shows has a line of the suite, for
 the top of a checkout. `implementations/condense.py` executes all of them: the first line of each implementation in a
 shell as pasted, the others as `python -c` does, in children of one interpreter that has done their imports. A line that
-does not show its fault is an error of the build.
+does not show its fault is an error of the build. What packages print when they are imported is left out.
 """
 
 

@@ -55,7 +55,8 @@ def compared(entry: Implementation, lines: dict[str, str]) -> int:
         now = shell.run(command, ROOT, python_of(entry.environment)).output
         if now != before:
             different += 1
-            print(f"{entry.name}: {command}\n  printed {before!r}\n  now     {now!r}")
+            print(f"{entry.name}: {command}\n  printed {before!r}\n  now     {now!r}", flush=True)
+    print(f"{entry.name}: {len(lines) - different} of {len(lines)}", flush=True)
     return different
 
 

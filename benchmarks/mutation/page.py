@@ -60,6 +60,7 @@ def page(results: Results) -> str:
         run.get("note", ""),
     )
     left = [f"`{file}`" for file in load_modules() if file not in modules]
+    earlier = [f"`{file}` ({one.commit})" for file, one in modules.items() if one.commit not in ("", run["commit"])]
     lines = [
         HEAD,
         "## What was measured\n",
@@ -69,6 +70,7 @@ def page(results: Results) -> str:
         "|---|---:|---:|---:|---:|---:|---:|",
         *(_row(file, module) for file, module in modules.items()),
         "",
+        *([textwrap.fill(f"Measured with another commit: {', '.join(earlier)}.", 118), ""] if earlier else []),
         *([textwrap.fill(f"Not tried in this run: {', '.join(left)}.", 118), ""] if left else []),
         "## Survivors that a test finds now\n",
         "| place | change | test |",

@@ -40,7 +40,7 @@ class Survivor:
 
 @dataclass
 class Module:
-    """What became of the mutants of one file; seconds are those of the processor."""
+    """What became of the mutants of one file of a commit; seconds are those of the processor."""
 
     tests: list[str]
     mutants: int
@@ -49,6 +49,7 @@ class Module:
     timed_out: int = 0
     seconds: int = 0
     survivors: list[Survivor] = field(default_factory=list)
+    commit: str = ""
 
 
 @dataclass

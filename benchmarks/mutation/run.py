@@ -90,7 +90,7 @@ def try_all(
     path = tree / place_of(file)
     limit = allowed(tree, tests, limit)
     sites = sites_of(path)
-    module = results.modules.setdefault(file, Module(tests=tests, mutants=len(sites), tried=0))
+    module = results.modules.setdefault(file, Module(tests, len(sites), 0, commit=results.run["commit"]))
     chosen = sample(sites, share, seed, file, module.tried)
     before = processor_seconds() - module.seconds
     for number, site in enumerate(chosen, start=1):

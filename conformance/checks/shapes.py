@@ -27,6 +27,9 @@ def shapes_and_dtypes(examiner: Examiner) -> None:
             if got is not None:
                 wanted = call.shape_of(quantity)
                 examiner.true(got.shape == wanted, f"shape {shape}", quantity, str(wanted), got.shape)
+                own = getattr(getattr(examiner.target, "function", None), "own_shape", None)
+                if quantity == "value" and own is not None and got.shape == wanted:
+                    examiner.true(own == wanted, f"shape {shape}", quantity, str(wanted), own)
         if 0 not in shape:
             examiner.compare("value", call, f"shape {shape}")
 

@@ -52,7 +52,7 @@ def asked(target: Target, method: str, arguments: tuple[Any, ...]) -> Answer:
         result = getattr(target, method)(*own)
     except Exception as error:  # anything may be raised, and is an answer
         return Answer(method, arguments, None, type(error).__name__)
-    return Answer(method, arguments, {**named(result), **written(arguments, own)})
+    return Answer(method, arguments, {**as_returned(target, method, named(result)), **written(arguments, own)})
 
 
 def named(result: Any) -> Mapping[str, Array]:
@@ -62,6 +62,14 @@ def named(result: Any) -> Mapping[str, Array]:
     if isinstance(result, tuple):
         return {name: np.asarray(part) for name, part in zip(("value", "gradient"), result, strict=True)}
     return {"value": np.asarray(result)}
+
+
+def as_returned(target: Target, method: str, results: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Results in the shape that the function gave them, where the target laid them out as the logits are."""
+    own = getattr(getattr(target, "function", None), "own_shape", None)
+    if method != "value" or own is None or int(np.prod(own)) != results["value"].size:
+        return results
+    return {**results, "value": results["value"].reshape(own)}
 
 
 def written(before: tuple[Any, ...], after: tuple[Any, ...]) -> Mapping[str, Array]:
@@ -136,6 +144,7 @@ class Recording(Target):
             raise
         if keeps:
             results = {key: part.copy() for key, part in named(result).items()}
+            results = {**as_returned(self._target, method, results)}
             results |= written(before, arguments)
             self.answers.append(Answer(method, before, results, made_by=call_of(arguments)))
         return result

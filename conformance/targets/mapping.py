@@ -34,6 +34,12 @@ class Mapped:
         Whose arrays they are.
     gradient
         Whether the function returns derivatives with respect to the logits instead of the loss.
+
+    Attributes
+    ----------
+    own_shape
+        Shape of the last result without reduction as the function returned it; None where the profile gives the
+        function another layout than that of the call, so that the shape says nothing.
     """
 
     def __init__(self, function: Function, profile: Profile, library: Library, *, gradient: bool = False) -> None:
@@ -45,8 +51,10 @@ class Mapped:
         self.off = OFF.get(profile.conventions["alpha_off"])
         self.flagged = profile.conventions["alpha_off"] == "flag"
         self.gradient = gradient
+        self.own_shape: tuple[int, ...] | None = None
 
     def __call__(self, logits: Native, targets: Native, **keywords: Any) -> Native:
+        self.own_shape = None
         shape, reduction = tuple(logits.shape), keywords.get("reduction", "none")
         if self.signature.targets == "signed":
             targets = 2 * targets - 1
@@ -62,7 +70,12 @@ class Mapped:
         else:
             t = self._laid_out(targets, len(targets.shape) + more)
         result = self._called(x, t, keywords)
-        return self._back(result, shape, rank) if reduction == "none" else result
+        if reduction != "none":
+            return result
+        # Numbers are compared whatever their shape; that it is another one is for FL-SHP-001 to say.
+        if x is logits and not self.classes and not self.gradient:
+            self.own_shape = tuple(getattr(result, "shape", shape))
+        return self._back(result, shape, rank)
 
     def _called(self, logits: Native, targets: Native, keywords: dict[str, Any]) -> Native:
         own = self._own_keywords(keywords)

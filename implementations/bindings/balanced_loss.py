@@ -16,6 +16,7 @@ class Focal:
     """
 
     imports = "from balanced_loss import Loss"
+    adds_classes = True
 
     def expression(self, quantity: str, *, gamma: str, **others: str) -> str:
         """How it is called: there is one reduction."""

@@ -15,6 +15,7 @@ class MultiClass:
     """
 
     imports = "from catalyst.contrib.losses import FocalLossMultiClass"
+    adds_classes = True
     expression = (
         "FocalLossMultiClass(alpha={alpha}, gamma={gamma}, reduction={reduction})(x.movedim(-1, 1).contiguous(), t)"
     )

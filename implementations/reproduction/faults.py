@@ -19,6 +19,8 @@ from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.requirements import requirements
 from focal_ref.conformance.targets import ROWS, Call, Target
 
+from .lines import binding_of
+
 VISIBLE = 1e-3
 """A relative error of this size is seen without counting digits."""
 
@@ -82,6 +84,8 @@ class Judge:
         self.target = target
         self.dtype = dtype or next(format for format in FORMATS if format in target.profile.tiers)
         self.findings: Sequence[Finding] = ()
+        # The requirement sees the elements of such a function, and a user sees their sums.
+        self._adds_classes = getattr(binding_of(target), "adds_classes", False)
         if name in HEAVY:
             self.dtype = "float32"
         self.examiner = Examiner(target, requirements()[name], self.dtype)
@@ -109,6 +113,19 @@ class Judge:
         numbers = np.asarray(exact.numbers)
         right = _text(numbers, self.dtype) if finding.signature not in ("dtype", "shape") else finding.expected
         return Shown(finding.signature, numbers, got, right, finding.error, finding.got)
+
+    def printed(self, shown: Shown, quantity: str) -> Shown | None:
+        """What the line can print of results of elements; None if the fault is not seen in it."""
+        if not self._adds_classes or quantity != "value" or shown.got is None or shown.expected is None:
+            return shown
+        format = FORMATS[self.dtype].dtype
+        with np.errstate(all="ignore"):
+            got, expected = (
+                np.asarray(array.astype(np.float64).sum(axis=-1)).astype(format)
+                for array in (shown.got, shown.expected)
+            )
+        added = Shown(_way(got, expected), expected, got, _text(expected, self.dtype))
+        return added if added.relative > VISIBLE else None
 
     def reduced(self, call: Call, quantity: str) -> Shown | None:
         """What is wrong with a sum or mean, or with its gradient, or None."""
@@ -159,7 +176,12 @@ class Judge:
             profile = self.target.profile
             plain = replace(profile, conventions={**profile.conventions, "clipping": "none", "epsilon": 0})
             return expected(call, plain, self.examiner.format)[quantity]
-        return truth(self.examiner, call, (quantity,))[quantity]
+        exact = truth(self.examiner, call, (quantity,))[quantity]
+        if quantity == "second_derivative" and call.function == ROWS:
+            # Of a row the truth is its Hessian, and a function gives the diagonal.
+            classes = np.arange(call.logits.shape[-1])
+            exact = exact[..., classes, classes]
+        return exact
 
     def _of(self, dtype: str) -> Examiner:
         return Examiner(self.target, self.examiner.requirement, dtype)

@@ -11,7 +11,7 @@ from typing import Any
 from catalogue import Implementation
 
 from focal_ref.conformance.snippet import recorded
-from focal_ref.conformance.targets import Call
+from focal_ref.conformance.targets import ROWS, Call, Target
 from focal_ref.conformance.targets.mapping import canonical_keywords, own_targets
 from focal_ref.conformance.targets.python import PythonTarget
 
@@ -65,6 +65,9 @@ def line(target: PythonTarget, entry: Implementation, call: Call, quantity: str,
         _of_binding(target, call, quantity) if profile.signature.binding else _of_mapping(target, entry, call, quantity)
     )
     if made is None:
+        return None
+    if quantity == "second_derivative" and call.function == ROWS and made.differentiated:
+        # Differentiating twice gives the sums of a Hessian's rows, and not its diagonal.
         return None
     return python_line(_statements(made, quantity, shown), profile.environment)
 
@@ -197,10 +200,15 @@ def _of_mapping(target: PythonTarget, entry: Implementation, call: Call, quantit
     return Expression(imports, text, logits, (), framework, not own_gradient, x64, call.reduction != "none")
 
 
+def binding_of(target: Target) -> Any:
+    """The instance of a class of bindings/ by which an implementation is called, or None."""
+    # Of an objective the function is one around its derivatives.
+    return getattr(getattr(target, "derivatives", getattr(target, "function", None)), "__self__", None)
+
+
 def _of_binding(target: PythonTarget, call: Call, quantity: str) -> Expression | None:
     """What the class itself says of how its call is written; docs: implementations/README.md."""
-    # Of an objective the function is one around its derivatives.
-    bound = getattr(getattr(target, "derivatives", target.function), "__self__", None)
+    bound = binding_of(target)
     expression = getattr(bound, "expression", None)
     framework = getattr(bound, "framework", target.library.adapter.name)
     if bound is None or expression is None or framework not in IMPORTS:
@@ -241,8 +249,9 @@ def _takes_reduction(expression: Any) -> bool:
 def _keywords(keywords: Mapping[str, Any], target: PythonTarget, entry: Implementation) -> str:
     omitted = _defaults(target, entry)
     constants = target.profile.signature.constants
+    framework = target.library.adapter.name
     return ", ".join(
-        f"{key}={value_text(value)}"
+        f"{key}={array_text(value, framework) if is_array(value) else value_text(value)}"
         for key, value in keywords.items()
         if not _is_default(key, value, omitted, constants)
     )

@@ -19,6 +19,9 @@ from .lines import DTYPE, NUMBER, NUMBERS, SHAPE, line
 from .shell import Printed
 from .simpler import blank, elements, few, narrow, of_rows, reductions, rows, singles, transposed
 
+IS_OF = {"sum of a row": "gradient"}
+"""What is printed where a requirement compared something that follows from it."""
+
 MAXIMUM_TRIED = 400
 """Simpler calls that are tried for a fault."""
 
@@ -110,7 +113,8 @@ def _by_quantity(judge: Judge) -> dict[str, list[Finding]]:
     for finding in judge.findings:
         if finding.made_by is None:
             continue
-        quantity = finding.quantity if finding.quantity in QUANTITIES else "value"
+        quantity = IS_OF.get(finding.quantity, finding.quantity)
+        quantity = quantity if quantity in QUANTITIES else "value"
         groups.setdefault(quantity, []).append(finding)
     if judge.name == "FL-RED-009":
         logits = np.zeros(2, FORMATS["float32"].dtype)
@@ -179,7 +183,14 @@ def _of_elements(judge: Judge, quantity: str, findings: Sequence[Finding]) -> It
     make = rows if of_rows(failed[0][0]) else elements
     simpler = _in_time(islice(make(judge.target.profile, judge.dtype, failed), MAXIMUM_TRIED))
     tried = chain(simpler, (call for call, _ in failed))
-    yield from _first(tried, test, lambda shown: shown.way == way and shown.relative >= enough)
+
+    def printed(call: Call) -> Shown | None:
+        shown = test(call)
+        if shown is None or shown.way != way or shown.relative < enough:
+            return None
+        return judge.printed(shown, quantity)
+
+    yield from _first(tried, printed, lambda shown: True)
 
 
 def _in_time(calls: Iterable[Call]) -> Iterator[Call]:

@@ -16,6 +16,8 @@ LIMIT = 300
 MAXIMUM = 1000
 """Characters that are kept of an output."""
 
+_PYTHON = "python -c "
+
 _NUMBER = re.compile(
     r"(?<![\w.])[-+]?(?:nan|inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])", re.IGNORECASE
 )
@@ -30,7 +32,7 @@ class Printed:
     code
         Exit code; None if it did not come to its end.
     output
-        What it printed; of one that failed the last line of its errors.
+        What it printed last, of a command of the suite all; of one that failed the last line of its errors.
     """
 
     code: int | None
@@ -57,15 +59,15 @@ def run(line: str, folder: Path, python: Path = Path(sys.executable)) -> Printed
         )
     except subprocess.TimeoutExpired:
         return Printed(None, f"not at its end after {LIMIT} seconds")
-    return printed_of(done.returncode, done.stdout, done.stderr)
+    return printed_of(line, done.returncode, done.stdout, done.stderr)
 
 
 def run_all(lines: Sequence[str], folder: Path) -> dict[str, Printed]:
     """Run the first line by bash, and the others as `python -c` would, with their imports done once."""
-    first = next((line for line in lines if "python -c" in line), None)
+    first = next((line for line in lines if _PYTHON in line), None)
     results = {} if first is None else {first: run(first, folder)}
     others = [line for line in lines if line != first]
-    results |= {line: printed_of(*found) for line, found in forked.run(others, folder, variables()).items()}
+    results |= {line: printed_of(line, *found) for line, found in forked.run(others, folder, variables()).items()}
     # What does not end in a forked interpreter may do so in one of its own.
     return results | {line: run(line, folder) for line in others if line not in results}
 
@@ -78,10 +80,18 @@ def variables(python: Path = Path(sys.executable)) -> dict[str, str]:
     return found
 
 
-def printed_of(code: int | None, output: str, errors: str) -> Printed:
-    """What is kept of an output; of a failure the last line of its errors too."""
+def printed_of(line: str, code: int | None, output: str, errors: str) -> Printed:
+    """What is kept of an output.
+
+    A line that is Python prints in its last statement, one line; whatever packages print when they are imported comes
+    before that, and is left out. If it failed, that is the last line of its errors.
+    """
     printed = output.strip()
+    python = _PYTHON in line
+    if python:
+        printed = printed.rpartition("\n")[2]
     if code:
         lines = [text.strip() for text in errors.splitlines() if text.strip()]
-        printed = "\n".join(part for part in (printed, lines[-1] if lines else f"exit code {code}") if part)
+        error = lines[-1] if lines else f"exit code {code}"
+        printed = error if python or not printed else f"{printed}\n{error}"
     return Printed(code, printed if len(printed) <= MAXIMUM else printed[:MAXIMUM] + " ...")

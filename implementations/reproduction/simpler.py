@@ -151,6 +151,11 @@ def reductions(profile: Profile, dtype: str, call: Call) -> Iterator[Call]:
                 labels.reshape(-1)[slice(None) if all_ignored else slice(-1, None)] = IGNORE
             if call.targets.ndim < call.logits.ndim:
                 yield replace(plain, logits=np.zeros(shape, format.dtype), targets=labels)
+                if ignored and np.isnan(call.logits).any():
+                    # Nothing of a row that is ignored may be seen, its NaN included.
+                    logits = np.zeros(shape, format.dtype)
+                    logits[labels == IGNORE] = np.nan
+                    yield replace(plain, logits=logits, targets=labels)
         return
     for shape in REDUCED_SHAPES:
         yield replace(plain, logits=np.zeros(shape, format.dtype), targets=np.zeros(shape, format.dtype))

@@ -12,6 +12,8 @@ from focal_ref.conformance.accuracy import (
     budget,
     error_in_ulps,
     exact_results,
+    family_budget,
+    format_of,
     modulation,
     round_units,
 )
@@ -210,3 +212,101 @@ def test_around_the_clip_a_gradient_may_be_all_or_nothing_and_a_value_not(share,
         )
         assert (got[0] == 3.0) == (at_the_clip and quantity == "gradient")
         assert got[0] == 3.0 or got[0] < 1e-4
+
+
+@pytest.mark.parametrize("tier", ["standard", "cancellation-limited", "clipped"])
+def test_standard_budgets_grow_with_gamma_the_modulation_and_a_weight(tier):
+    for format in FORMATS.values():
+        assert budget(tier, format, 2.0, weighted=False) == 16 + 8
+        assert budget(tier, format, 2.0, weighted=True, modulation=10.0) == 16 + 8 + 20 + 1
+        assert budget(tier, format, 1e300, weighted=False) == 16 + 4e9
+    assert budget(tier, FORMATS["float32"], np.array([0.0, 1.0]), weighted=True).tolist() == [17.0, 21.0]
+
+
+def test_a_weight_costs_one_ulp_more_where_the_result_is_not_rounded_once():
+    for tier in ("fast", "tight"):
+        assert budget(tier, FORMATS["float32"], 2.0, weighted=True) == 10 + 4 + 1
+        assert budget(tier, FORMATS["float16"], np.array([1.0, 2.0]), weighted=True).tolist() == [0.51, 0.51]
+        assert budget(tier, FORMATS["float64"], 2.0, weighted=True) == 8 + 4 + 1
+
+
+def test_budgets_of_the_other_losses_in_the_standard_tier_grow_with_exponent_margin_and_weight():
+    def allowed(exponent, margin=0.0, weighted=False):
+        function = "quality_focal_loss"
+        return family_budget(function, "standard", FORMATS["float32"], exponent, weighted=weighted, margin=margin)
+
+    assert allowed(0.0) == 16.0
+    assert allowed(0.0, weighted=True) == 17.0
+    assert family_budget("quality_focal_loss", "standard", FORMATS["float32"], 2.0, weighted=False) == pytest.approx(
+        16 + 8 + 4 * np.log(2.0)
+    )
+    assert allowed(2.0, 10.0) == pytest.approx(16 + 8 + 4 * 10.0000454)
+    assert allowed(2.0, np.array([10.0, np.inf, np.nan])).tolist() == pytest.approx([64.0001816, 16 + 8 + 2e4, 24.0])
+    assert allowed(1e300, 1.0) == 16 + 4e9 + 2e4
+
+
+def test_budgets_of_the_other_losses_in_float64_and_the_tight_tier_grow_with_a_weight():
+    def allowed(function, tier, format, weighted):
+        return float(family_budget(function, tier, FORMATS[format], 2.0, weighted=weighted))
+
+    assert allowed("quality_focal_loss", "tight", "float32", True) == 15.0
+    assert allowed("quality_focal_loss", "tight", "float32", False) == 14.0
+    assert allowed("softmax_loss", "tight", "float16", True) == 1.0
+    assert allowed("star_loss", "tight", "float16", True) == 0.51
+    assert allowed("star_loss", "exact", "float64", True) == 5.0
+    assert allowed("softmax_loss", "exact", "float64", True) == 16.0
+    assert family_budget("loss", "exact", FORMATS["float64"], 1e300, weighted=False) == 8 + 2e9
+
+
+def test_the_modulation_of_a_soft_target_is_that_of_its_harder_side():
+    softplus = np.log1p(np.exp(3.0))
+    got = modulation(np.array([3.0, 3.0, -3.0, -3.0]), np.array([0.5, 0.75, 0.25, 0.5]), np.array([1.0, 2.0, 3.0, 1.0]))
+    np.testing.assert_allclose(got, [softplus, 2 * softplus, 3 * softplus, np.log1p(np.exp(-3.0))], rtol=1e-14)
+
+
+@ALL
+def test_up_to_the_largest_number_it_is_kept_and_beyond_it_is_infinity(format):
+    unit = format.maximum_exponent - format.precision + 1
+    units = 2.0**format.precision - np.array([1.0, 2.0, 2.0 ** (format.precision - 1) - 1])
+    exponent = np.full(3, unit)
+    for sign in (1.0, -1.0):
+        got = round_units(sign * units, np.zeros(3), exponent, format).astype(np.float64)
+        assert got.tolist() == [sign * float(number) * 2.0**unit for number in units]
+        beyond = round_units(sign * np.array([2.0**format.precision]), np.zeros(1), exponent[:1], format)
+        assert beyond.astype(np.float64).tolist() == [sign * np.inf]
+
+
+def test_a_tie_is_decided_by_a_low_part_however_small():
+    smallest = np.nextafter(0.0, 1.0)
+    high = np.array([100.5, 100.5, 101.5, 101.5, -100.5, -100.5, 100.5, 101.5])
+    low = np.array([smallest, -smallest, smallest, -smallest, -smallest, smallest, 0.0, 0.0])
+    got = round_units(high, low, np.zeros(8, np.int64), FORMATS["float32"])
+    assert got.tolist() == [101.0, 100.0, 102.0, 101.0, -101.0, -100.0, 100.0, 102.0]
+
+
+def test_what_is_not_finite_stays_so_when_it_is_rounded():
+    high = np.array([np.inf, -np.inf, np.nan])
+    for format in FORMATS.values():
+        got = round_units(high, np.zeros(3), np.zeros(3, np.int64), format).astype(np.float64)
+        np.testing.assert_array_equal(got, high)
+
+
+@pytest.mark.parametrize("target", [0.0, 0.25, 0.5, 1.0])
+def test_errors_of_a_gradient_count_in_ulp_of_its_terms_where_the_target_is_soft(target):
+    # The gradient is A (1 - t) - B t, which is 0 in between: there its terms are larger than what is left of them.
+    format = FORMATS["float32"]
+    logits = np.float32(np.linspace(-6.0, 6.0, 400))
+    exact = exact_results(logits, np.full(400, target), alpha=None, gamma=2.0, format=format)
+    gradient, value = exact["gradient"], exact["value"]
+    larger = gradient.scale_ulp_exponent - gradient.ulp_exponent
+    assert np.all(larger >= 0)
+    assert np.any(larger > 3) == (target in (0.25, 0.5))
+    assert np.any(larger > 0) == (target in (0.25, 0.5))
+    assert np.all(value.scale_ulp_exponent == value.ulp_exponent)
+    second = exact["second_derivative"]
+    if target != 0.5:
+        assert np.any(second.scale_ulp_exponent > second.ulp_exponent + 3), "it has roots for hard targets too"
+
+
+def test_the_format_is_that_of_the_dtype():
+    assert all(format_of(np.zeros(1, format.dtype)) is format for format in FORMATS.values())

@@ -1,5 +1,6 @@
 from fractions import Fraction
 
+import array_api_strict
 import numpy as np
 import pytest
 import torch
@@ -201,3 +202,48 @@ def test_boxes_of_several_pictures_are_clipped_as_those_of_each(library):
     boxes = np.random.default_rng(3).uniform(-20.0, 120.0, (2, 3, 4)).astype(np.float32)
     got = call(library, lambda boxes: clip_boxes(boxes, (50, 100)), boxes)
     np.testing.assert_array_equal(got, np.clip(boxes, 0.0, np.float32([100, 50, 100, 50])))
+
+
+@host_libraries
+def test_boxes_of_several_pictures_are_compared_with_those_of_all(library):
+    generator = np.random.default_rng(2)
+    first, second = np.stack([random_boxes(generator, 3, 200) for _ in range(2)]), random_boxes(generator, 5, 200)
+    batch = call(library, box_iou, first, second)
+    assert batch.shape == (2, 3, 5)
+    for picture in range(2):
+        assert (batch[picture] == call(library, box_iou, first[picture], second)).all()
+
+
+def test_crowds_of_several_pictures_have_the_shape_of_their_boxes():
+    boxes = np.tile([0.0, 0.0, 10.0, 10.0], (2, 3, 1))
+    assert refusal(ValueError, box_iou, boxes, boxes, crowd=np.array([True, False, True])) == (
+        "crowd: got shape (3,); it is (2, 3), one a box"
+    )
+
+
+@host_libraries
+def test_less_than_a_pixel_outside_is_outside(library):
+    boxes = np.float32([[-0.5, -0.25, 100.25, 50.5], [-1.0, -1.0, 0.0, 0.5]])
+    got = call(library, lambda boxes: clip_boxes(boxes, (50, 100)), boxes)
+    np.testing.assert_array_equal(got, [[0, 0, 100, 50], [0, 0, 0, 0.5]])
+
+
+def test_a_picture_has_a_pixel_at_least():
+    boxes = np.array([[-1.0, 0.5, 3.0, 2.0]])
+    assert clip_boxes(boxes, (1, 1)).tolist() == [[0.0, 0.5, 1.0, 1.0]]
+    for size in ((5, 0), (0, 5), (-1, 5), (5, -1)):
+        assert refusal(ValueError, clip_boxes, boxes, size) == (
+            f"image_size: got {size!r}; it is (height, width) in pixels, integers of at least 1"
+        )
+
+
+@pytest.mark.parametrize("bad", [[5, 5, 3, 9], [5, 5, 9, 5], [0, 0, np.inf, 1], [0, 0, np.nan, 1]])
+def test_on_another_device_the_overlaps_of_a_bad_box_are_nan_in_either_set(bad):
+    device = array_api_strict.Device("device1")
+    boxes = array_api_strict.asarray(np.float32([[0, 0, 10, 10], bad]), device=device)
+    good = array_api_strict.asarray(np.float32([[0, 0, 10, 20]]), device=device)
+    with np.errstate(invalid="ignore"):
+        found = [box_iou(good, boxes), box_iou(boxes, good)]
+    for numbers in found:
+        at_home = np.asarray(numbers.to_device(array_api_strict.Device("CPU_DEVICE"))).reshape(-1)
+        np.testing.assert_array_equal(at_home, np.float32([0.5, np.nan]))

@@ -68,7 +68,7 @@ def test_the_neighbours_of_certainty_are_within_their_bounds(gamma):
     assert_within(PROBABILITY, formula, scales, points, {"gamma": gamma}, bounds(gamma))
 
 
-@pytest.mark.parametrize("gamma", [0.0, 0.25, 2.0])
+@pytest.mark.parametrize("gamma", [0.0, 0.25, 1.0, 2.0])
 def test_subnormal_probabilities_are_within_their_bounds(gamma):
     p, t = np.meshgrid([2.0**-1022, 1e-310, 5e-324], [0.0, 1.0, 0.3])
     # With a target of the same size ce is subnormal too.

@@ -321,8 +321,11 @@ def test_a_large_logit_makes_up_for_a_power_that_underflows():
     # (1/2)^1100 is below the smallest number, and 1e300 times it is not.
     found = evaluated(QUALITY, [1e300], [0.5], {"beta": 1100.0})
     assert found["value"][0] == pytest.approx(float(mpf(2) ** -1101 * mpf(10) ** 300), rel=1e-13, abs=0.0)
-    found = evaluated(QUALITY, [np.inf], [0.5], {"beta": 1e4})
-    assert found["value"][0] == np.inf
+    for beta in (1e4, 1e-300):
+        found = evaluated(QUALITY, [np.inf, -np.inf], [0.5, 0.5], {"beta": beta})
+        assert found["value"].tolist() == [np.inf, np.inf]
+        # -sign(x) (beta + 1) B^beta |x| for B = 1/2.
+        assert found["targets"].tolist() == [-np.inf, np.inf]
 
 
 @pytest.mark.parametrize(("logit", "beta"), [(1e3, 0.01), (1e300, 1e-300), (1.7e308, 1e-306)])

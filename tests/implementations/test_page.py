@@ -184,7 +184,7 @@ def test_lines_of_the_results_are_pasted_again_and_compared(tool, tmp_path, caps
     arguments = ["--only=optax", f"--results={tmp_path}"]
     put(tmp_path, RESULT)
     assert reproduce.main(arguments) == 0
-    assert capsys.readouterr().out == "1 of 1 lines print what the results say\n"
+    assert capsys.readouterr().out == "optax: 1 of 1\n1 of 1 lines print what the results say\n"
     put(tmp_path, json.loads(json.dumps(RESULT).replace('"printed": "nan"', '"printed": "inf"')))
     assert reproduce.main(arguments) == 1
     assert "printed 'inf'\n  now     'nan'" in capsys.readouterr().out
