@@ -87,7 +87,7 @@ def value_and_grad(
     ...     np.array([0.0, 30.0]), np.array([1, 0]), alpha=None, reduction="mean", out=(None, gradient)
     ... )
     >>> value, gradient
-    (np.float64(15.086643397569993), array([-0.1491434,  0.5      ]))
+    (np.float64(15.086643397567235), array([-0.1491434,  0.5      ]))
     """
     adapter = adapter_of(logits)
     normalizer = check_reduction(adapter, reduction, normalizer)
