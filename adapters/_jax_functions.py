@@ -32,11 +32,11 @@ class Vectorized(_Namespace):
     def log1p(array: Array) -> Array:
         if array.dtype != jnp.float64:
             return jnp.log1p(array)
-        # log(1 + e) = 2 atanh(e / (2 + e)). Written as a quotient, XLA would not fuse it with all that comes after.
-        t = array * (1.0 / (2.0 + array))
-        u = t * t
+        # log(1 + e) = 2 atanh(t) with t = e / (2 + e). Written as a quotient, XLA would not fuse it with all that comes
+        # after. It is 2 t that is computed: next to the smallest normal number t itself would be flushed to zero.
+        double = array * (2.0 / (2.0 + array))
+        u = 0.25 * (double * double)
         polynomial = jnp.full_like(array, FLOAT64.atanh[0])
         for coefficient in FLOAT64.atanh[1:]:
             polynomial = polynomial * u + coefficient
-        half = polynomial * u * t + t
-        return half + half
+        return polynomial * u * double + double
