@@ -5,6 +5,11 @@ import os
 _number: int | None = None
 
 
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def get_num_threads() -> int:
     """Threads that a call on NumPy arrays may use.
 
@@ -40,7 +45,7 @@ def get_num_threads() -> int:
     others = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if others.isdecimal() and int(others) >= 1:
         return int(others)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 def set_num_threads(number: int) -> None:

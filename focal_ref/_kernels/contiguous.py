@@ -193,21 +193,16 @@ def _hard_targets(dtype: str, low: int) -> tuple[Any, Any, Function]:
     """The two hard targets as a kernel reads them, and how one is compared with the lower of them."""
     if dtype not in ("float16", "bfloat16"):
         number: Any = np.dtype(dtype).type
-
-        @loop
-        def equal_to(target, other):
-            return target == other
-
-        return number(1), number(low), equal_to
+        return number(1), number(low), _equal
     one = np.uint16(0x3C00 if dtype == "float16" else 0x3F80)
     sign = np.uint16(0x8000)
     if low:
-        return one, np.uint16(one | sign), _same_bits
+        return one, np.uint16(one | sign), _equal
     return one, np.uint16(0), _zero_of_any_sign
 
 
 @loop
-def _same_bits(target, other):
+def _equal(target, other):
     return target == other
 
 
@@ -252,7 +247,7 @@ def _blank(storage: str, needed: bool) -> Any:
             label = np.int64(labels[row])
             if label < -1 or label >= classes:
                 result = store(zero if label == IGNORE else nan)
-                low = max(row * classes - begin, 0)
-                output[low : (row + 1) * classes - begin] = result
+                for index in range(max(row * classes - begin, 0), min((row + 1) * classes - begin, output.size)):
+                    output[index] = result
 
     return blank

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 
+from focal_ref._threads import processors
+
 MINIMUM = 1 << 17
 """Elements that are worth a thread: waking one takes some ten microseconds."""
 
@@ -49,15 +51,10 @@ def in_parallel(run: Callable[[int, int], bool], size: int, step: int, threads: 
     return all(done + [helper.result() for helper in helpers])
 
 
-def available() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _started_pool() -> Executor:
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(available(), thread_name_prefix="focal_ref")
+        _pool = ThreadPoolExecutor(processors(), thread_name_prefix="focal_ref")
     return _pool
 
 

@@ -66,7 +66,6 @@ def _run(
     arithmetic = arithmetic_of(parameters, storage)
     gamma, exponent = capped_gamma(parameters.gamma, arithmetic)
     written = Written(*(None if array is None else dtype_name(array.dtype) for array in outputs))
-    narrowed = sums is None and written.value != "float64"
     variant = Variant(
         storage,
         dtype_name(targets.dtype),
@@ -75,8 +74,7 @@ def _run(
         exponent,
         written,
         summed=sums is not None,
-        # Values of a narrower format alone are off a tie; what is not written has none.
-        narrowed=narrowed and written.value is not None,
+        narrowed=sums is None and written.value not in (None, "float64"),
     )
     kernel = contiguous_kernel(variant)
     number: Any = np.dtype(arithmetic).type

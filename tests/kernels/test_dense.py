@@ -15,6 +15,8 @@ from focal_ref._kernels.dense import _loader, dense_kernel, storer, tree_sum
 from focal_ref._kernels.host import BLOCK, elementwise, second_derivative, total
 from focal_ref._parameters import Parameters
 
+from .layouts import read_only, unaligned
+
 DTYPES = {"float64": np.float64, "float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 FORMATS = {"float64": (-1022, 53), "float32": (-126, 24), "float16": (-14, 11), "bfloat16": (-126, 8)}
 FRACTION_BITS = {"float16": 10, "bfloat16": 7}
@@ -221,18 +223,6 @@ def through_host(logits, targets, **parameters):
     value, gradient = np.empty(logits.shape, native), np.empty(logits.shape, native)
     elementwise(logits, targets, Parameters(**parameters), value=value, gradient=gradient)
     return value, gradient
-
-
-def unaligned(array):
-    raw = np.empty(array.nbytes + 1, dtype=np.uint8)[1:].view(array.dtype).reshape(array.shape)
-    raw[...] = array
-    return raw
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
 
 
 def other_byte_order(array):

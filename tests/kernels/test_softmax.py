@@ -19,6 +19,8 @@ from focal_ref.conformance.accuracy import error_in_ulps
 from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.softmax_truth import softmax_results
 
+from .layouts import read_only, unaligned
+
 EMPTY, ONE = np.empty(0), np.ones(1)
 NAN, INF = math.nan, math.inf
 VARIANTS = [
@@ -259,18 +261,6 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(dtype, classes):
     for first in (0, 1, BATCH - 1, BATCH, count - 1):
         part = slice(min(first, count - 1), min(first, count - 1) + 2)
         assert all_same_bits(computed(logits[part], labels[part]), [array[part] for array in whole])
-
-
-def unaligned(array):
-    raw = np.empty(array.nbytes + 1, dtype=np.uint8)[1:].view(array.dtype).reshape(array.shape)
-    raw[...] = array
-    return raw
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
 
 
 LAYOUTS = {
