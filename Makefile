@@ -15,7 +15,7 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 
 .PHONY: conformance test test-only lint backends accuracy bench vectors mutants mutation diagnosis implementations
-.PHONY: browser gpu clean help
+.PHONY: browser gpu bench-gpu gpu-install clean help
 
 help:
 	@echo "make conformance [BACKEND=numpy]  set up, run the suite on one backend, write the report"
@@ -28,7 +28,8 @@ help:
 	@echo "make diagnosis                    how often the cause of a failure is named, over implementations of the tests"
 	@echo "make implementations              public implementations in environments of their own, and the pages about them"
 	@echo "make browser                      the HTML report in a headless Chromium"
-	@echo "make gpu                          the suite on every CUDA backend of this machine"
+	@echo "make gpu [GPU_PYTHON=python3]     on a machine with an NVIDIA GPU: tests, the suite on CUDA, and make bench-gpu"
+	@echo "make bench-gpu                    time and memory on the GPU beside other implementations"
 
 conformance: $(VENV)/.conformance
 	$(BIN)/python -m pytest conformance --backend=$(BACKEND) -q -n $(WORKERS)
@@ -97,11 +98,33 @@ browser: $(VENV)/.test
 	$(BIN)/python -m pip install -q -c requirements.lock -e '.[browser]'
 	$(BIN)/python -m pytest tests/browser -q
 
-gpu: $(VENV)/.test
+# GPU_PYTHON=python3 takes an interpreter that has PyTorch for CUDA, CuPy, JAX and pytest already, and installs this
+# package alone, without its dependencies; by default all comes into .venv-gpu.
+GPU_VENV := .venv-gpu
+GPU_PYTHON ?= $(GPU_VENV)/bin/python
+
+gpu: $(if $(filter $(GPU_VENV)/bin/python,$(GPU_PYTHON)),$(GPU_VENV)/.ready,gpu-install)
+	$(GPU_PYTHON) -m pytest tests/gpu -q
 	@set -e; for backend in torch torch:compile jax jax:jit cupy; do \
 	  echo "== conformance --backend=$$backend --device=cuda"; \
-	  $(BIN)/python -m pytest conformance --backend=$$backend --device=cuda -q; \
+	  $(GPU_PYTHON) -m pytest conformance --backend=$$backend --device=cuda -q; \
 	done
+	$(GPU_PYTHON) benchmarks/gpu/run.py $(OPTIONS)
+
+bench-gpu: $(if $(filter $(GPU_VENV)/bin/python,$(GPU_PYTHON)),$(GPU_VENV)/.ready,gpu-install)
+	$(GPU_PYTHON) benchmarks/gpu/run.py $(OPTIONS)
+
+gpu-install:
+	$(GPU_PYTHON) -m pip install -q --no-deps --no-build-isolation -e .
+
+# The index's PyTorch is the build for CUDA; what else is compared stands in the lock file, without its dependencies.
+$(GPU_VENV)/.ready: pyproject.toml requirements.lock requirements-gpu.txt
+	$(PYTHON) -m venv $(GPU_VENV)
+	$(GPU_VENV)/bin/python -m pip install -q --upgrade pip
+	$(GPU_VENV)/bin/python -m pip install -q -r requirements-gpu.txt -e '.[conformance]'
+	$(GPU_VENV)/bin/python -m pip install -q --no-deps -c requirements.lock -r requirements-peers.txt \
+	  optax kornia fvcore torchvision
+	touch $@
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)

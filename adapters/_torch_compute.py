@@ -1,7 +1,9 @@
 """The numbers behind the PyTorch adapter, on plain tensors: no automatic differentiation, no tracing."""
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ ARGUMENTS = ("logits", "targets", *NUMBERS, "weights")
 
 
 class TorchFormulas(ArrayApiAdapter):
-    """The closed forms on tensors of any device, one rounding at the end. Not yet run on a GPU."""
+    """The closed forms on tensors of any device, one rounding at the end: for calls that no kernel takes."""
 
     name = "torch"
     modules = ("torch",)
@@ -77,10 +79,14 @@ def value_and_gradient(
     logits: Tensor, targets: Tensor, parameters: Parameters, out: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
     """Each result and its derivative with respect to the logits, in the logits' dtype."""
-    if logits.device.type != "cpu":
+    fused = _fused(logits, targets, parameters)
+    if fused is None and logits.device.type != "cpu":
         return FORMULAS.value_and_grad(logits, targets, parameters, out)
     shape = results_shape(logits, parameters.form)
     value, gradient = out or (_empty(logits, shape), _empty(logits, logits.shape))
+    if fused is not None:
+        fused.run(logits, targets, parameters, value=value, gradient=gradient)
+        return value, gradient
     call = _host(logits, targets, parameters)
     _kernels(parameters).elementwise(*call, value=numpy_view(value), gradient=numpy_view(gradient))
     return value, gradient
@@ -88,17 +94,25 @@ def value_and_gradient(
 
 def loss(logits: Tensor, targets: Tensor, parameters: Parameters, dtype: torch.dtype) -> Tensor:
     """Each result, in the logits' dtype or, unrounded, in float64."""
-    if logits.device.type != "cpu":
+    fused = _fused(logits, targets, parameters)
+    if fused is None and logits.device.type != "cpu":
         if dtype == logits.dtype:
             return FORMULAS.loss(logits, targets, parameters)
         return FORMULAS.unrounded(logits, targets, parameters).value.to(dtype)
     value = _empty(logits, results_shape(logits, parameters.form), dtype)
+    if fused is not None:
+        fused.run(logits, targets, parameters, value=value)
+        return value
     _kernels(parameters).elementwise(*_host(logits, targets, parameters), value=numpy_view(value))
     return value
 
 
 def total(logits: Tensor, targets: Tensor, parameters: Parameters) -> Tensor:
     """Sum of the unrounded results, in float64."""
+    fused = _fused(logits, targets, parameters)
+    if fused is not None:
+        result: Tensor = fused.total(logits, targets, parameters)
+        return result
     if logits.device.type != "cpu":
         terms = FORMULAS.unrounded(logits, targets, parameters).value
         return tree_sum(FORMULAS.namespace(logits), terms.to(torch.float64))
@@ -106,12 +120,18 @@ def total(logits: Tensor, targets: Tensor, parameters: Parameters) -> Tensor:
 
 
 def total_and_gradient(
-    logits: Tensor, targets: Tensor, parameters: Parameters, upstream: float, out: Tensor | None
+    logits: Tensor, targets: Tensor, parameters: Parameters, upstream: Tensor, out: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Of tensors on the CPU, `total` and the derivatives times `upstream`, in one pass."""
+    """`total` and the derivatives times `upstream`, a tensor of shape (); in one pass where a kernel takes the call."""
+    fused = _fused(logits, targets, parameters)
+    if fused is None and logits.device.type != "cpu":
+        slopes = gradient("logits", logits, targets, parameters, upstream, logits.shape, logits.dtype)
+        return total(logits, targets, parameters), slopes if out is None else out.copy_(slopes)
     slopes = _empty(logits, logits.shape) if out is None else out
+    if fused is not None:
+        return fused.total(logits, targets, parameters, gradient=slopes, upstream=upstream), slopes
     result = _kernels(parameters).total_and_gradient(
-        *_host(logits, targets, parameters), gradient=numpy_view(slopes), upstream=upstream
+        *_host(logits, targets, parameters), gradient=numpy_view(slopes), upstream=float(upstream)
     )
     return torch.tensor(result, dtype=torch.float64), slopes
 
@@ -131,6 +151,12 @@ def gradient(
     `derivative_shape`.
     """
     own, shape = derivative_shape(name, logits, parameters.form), torch.Size(shape)
+    fused = _fused(logits, targets, parameters) if name == "logits" and shape == own else None
+    if fused is not None and (parameters.form != ROWS or factor.ndim == 0 or factor.shape[-1] == 1):
+        of_results = factor[..., 0] if parameters.form == ROWS and factor.ndim else factor
+        result = _empty(logits, own, dtype)
+        fused.run(logits, targets, parameters, gradient=result, upstream=of_results)
+        return result
     if logits.device.type != "cpu":
         wide = _gradient_of_formulas(name, logits, targets, parameters) * factor
         return rounded(wide if shape == own else sum_to(wide.to(torch.float64), shape), dtype)
@@ -169,9 +195,13 @@ def curvature(logits: Tensor, targets: Tensor, parameters: Parameters, direction
 
 def second(logits: Tensor, targets: Tensor, parameters: Parameters) -> Tensor:
     """Second derivative with respect to each logit by itself, in the logits' dtype."""
-    if logits.device.type != "cpu":
+    fused = None if parameters.form == ROWS else _fused(logits, targets, parameters, second=True)
+    if fused is None and logits.device.type != "cpu":
         return FORMULAS.second_derivative(logits, targets, parameters)
     result = _empty(logits, logits.shape)
+    if fused is not None:
+        fused.run(logits, targets, parameters, second=result)
+        return result
     _kernels(parameters).second_derivative(*_host(logits, targets, parameters), out=numpy_view(result))
     return result
 
@@ -232,6 +262,22 @@ def _gradient_of_formulas(name: str, logits: Tensor, targets: Tensor, parameters
         return FORMULAS.unrounded(logits, targets, parameters).gradient
     wide = FORMULAS.widened(logits, parameters)
     return evaluate_partial(FORMULAS.namespace(logits), name, wide, targets, parameters)
+
+
+def _fused(logits: Tensor, targets: Tensor, parameters: Parameters, **options: bool) -> Any:
+    """The Triton kernel that takes a call on CUDA tensors, or None."""
+    if logits.device.type != "cuda" or not _has_triton():
+        return None
+    # Imported on use: Triton is not there on every platform, and takes a moment.
+    from focal_ref.adapters import _torch_triton, _torch_triton_softmax
+
+    kernel = _torch_triton_softmax if parameters.form == ROWS else _torch_triton
+    return kernel if kernel.fits(logits, targets, parameters, **options) else None
+
+
+@cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 def _kernels(parameters: Parameters) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from focal_ref._kernels.compilation import Function, kernel_of, loop
-from focal_ref._kernels.dense import STORAGE_TYPES, Written, dense_loop, storer, tree_sum
+from focal_ref._kernels.dense import STORAGE_TYPES, Written, dense_loop, lower_part, storer, tree_sum
 from focal_ref._parameters import IGNORE
 
 PIECE = 2048
@@ -29,12 +29,12 @@ def sum_of(losses, size, wide):
     """Sum of ``losses[:size]`` in float64, in the order of `tree_sum`; `wide` holds half as many."""
     if size < 2:
         return np.float64(losses[0])
-    half = (size + 1) // 2
+    half = lower_part(size)
     lower, upper = losses[:half], losses[half:size]
     for index in range(upper.size):
         wide[index] = np.float64(lower[index]) + np.float64(upper[index])
-    if upper.size < half:
-        wide[half - 1] = np.float64(losses[half - 1])
+    for index in range(upper.size, half):
+        wide[index] = np.float64(lower[index])
     return tree_sum(wide, half)
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from focal_ref._formulas import hard_forms
 from focal_ref._kernels.compilation import compiled, kernel, kernel_of, loop
+from focal_ref._kernels.element import element_form
 from focal_ref._kernels.primitives import bitcast, has_fused_multiply_add, kernel_primitives, where
 from focal_ref._rounding import NARROW_FORMATS, rounder
 
@@ -108,48 +108,55 @@ def dense_loop(
     """
     if fused is None:
         fused = has_fused_multiply_add()
-    primitives = kernel_primitives(arithmetic, fused)
-    forms = hard_forms(primitives, exponent, narrowed=narrowed and arithmetic == "float64")
-    value_form, both_form = forms.value, forms.value_and_gradient
-    # As a product of rounded sigmoids the factor would leave the second derivative nothing of its bound.
-    second_form = hard_forms(primitives, exponent if exponent == 0.0 else None).second_derivative
+    with_value, with_gradient, with_second = (format_ is not None for format_ in written)
+    element = element_form(
+        kernel_primitives(arithmetic, fused),
+        exponent,
+        narrowed=narrowed and arithmetic == "float64",
+        with_value=with_value,
+        with_gradient=with_gradient,
+        with_second=with_second,
+    )
     load = _loader(storage, arithmetic)
     store_value, store_gradient, store_second = (storer(format_ or storage) for format_ in written)
-    with_value, with_gradient, with_second = (format_ is not None for format_ in written)
-    number = primitives.number
-    zero, largest = number(0), number(primitives.largest)
 
     @loop
     def run(logits, positive, numbers, value, gradient, second):
         positive_weight, negative_weight, gamma, gamma_tail, upstream = numbers
         for index in range(logits.size):
-            logit = load(logits[index])
-            is_positive = positive[index] != 0
-            margin = where(is_positive, logit, -logit)
-            weight = where(is_positive, positive_weight, negative_weight)
-            if with_gradient:
-                loss, slope = both_form(margin, gamma, gamma_tail)
-                slope = weight * slope
-                gradient[index] = store_gradient(upstream * where(is_positive, slope, -slope))
-            elif with_value:
-                loss = value_form(margin, gamma, gamma_tail)
+            loss, slope, curvature = element(
+                load(logits[index]), positive[index] != 0, positive_weight, negative_weight, gamma, gamma_tail, upstream
+            )
             if with_value:
-                # A class of weight zero gives zero, also where its loss is infinite.
-                loss = where(weight == zero, where(loss > largest, largest, loss), loss)
-                value[index] = store_value(weight * loss)
+                value[index] = store_value(loss)
+            if with_gradient:
+                gradient[index] = store_gradient(slope)
             if with_second:
-                second[index] = store_second(upstream * (weight * second_form(margin, gamma, gamma_tail)))
+                second[index] = store_second(curvature)
 
     return run
 
 
+@compiled
+def lower_part(size: Any) -> Any:
+    """The largest power of two below a size of two or more."""
+    half = 1
+    while 2 * half < size:
+        half *= 2
+    return half
+
+
 @kernel
 def tree_sum(terms: Any, size: Any) -> Any:
-    """Sum ``terms[:size]`` by halving, in place: the error grows with log2(size), whatever the vector width."""
+    """Sum ``terms[:size]`` by halving, in place: the error grows with log2(size), whatever the vector width.
+
+    The lower part is a power of two, so that the sum is that of the terms filled up with zeros to any power of two,
+    which kernels for GPUs take.
+    """
     if size == 0:
         return 0.0
     while size > 1:
-        half = (size + 1) // 2
+        half = lower_part(size)
         # As arrays of their own, which LLVM can tell apart.
         lower, upper = terms[:half], terms[half:size]
         for index in range(upper.size):

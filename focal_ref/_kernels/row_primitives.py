@@ -10,14 +10,14 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
 from focal_ref._formulas import Primitives
 from focal_ref._kernels.compilation import compiled
+from focal_ref._kernels.elementary import difference_form, row_elementary_primitives
 from focal_ref._kernels.polynomials import FLOAT64
-from focal_ref._kernels.primitives import bitcast, kernel_primitives
+from focal_ref._kernels.primitives import kernel_instructions
 
 VANISHING = FLOAT64.vanishing
 """exp(-x) rounds to zero for every x from here on."""
@@ -46,12 +46,8 @@ def put(typing_context, array, index, value):
     return types.void(array, types.int64, array.dtype), generate
 
 
-@compiled
-def difference(a, b):
-    """``high + low == a - b`` exactly, ``high`` being the rounded difference; NaN where one of them is infinite."""
-    high = a - b
-    part = high - a
-    return high, (a - (high - part)) - (b + part)
+difference: Any = difference_form(compiled)
+"""``difference(a, b) -> (high, low)`` with ``high + low == a - b`` exactly; NaN where one of them is infinite."""
 
 
 @cache
@@ -63,30 +59,9 @@ def row_primitives(fused: bool) -> Primitives:
     fused
         Whether to use fused multiply-adds.
     """
-    narrow = kernel_primitives("float64", fused)
-    narrow_log1p: Any = narrow.log1p
-    log2_high, log2_low, one = FLOAT64.log2_high, FLOAT64.log2_low, 1.0
-    to_integer = FLOAT64.round_to_integer
-    to_integer_bits = np.array([to_integer]).view(np.int64)[0]
-    fraction_bits, bias = np.int64(52), np.int64(1023)
-
-    @compiled
-    def log1p(x):
-        # log(1 + x) = n log 2 + log(1 + f) with 1 + x = 2^n (1 + f) and 0 <= f <= 1. f has what the addition cut off
-        # from x, so that it is x itself where n is 0.
-        total, lost = difference(x, -one)
-        n = (bitcast(total) >> fraction_bits) - bias
-        n_float = bitcast(n + to_integer_bits) - to_integer
-        scale = bitcast((bias - n) << fraction_bits)
-        f = (total * scale - one) + lost * scale
-        return n_float * log2_high + (n_float * log2_low + narrow_log1p(f))
-
-    @compiled
-    def log(x):
-        return log1p(x - one)
 
     @compiled
     def power(x, y):
         return x**y
 
-    return replace(narrow, log1p=log1p, log=log, power=power)
+    return replace(row_elementary_primitives(kernel_instructions("float64", fused)), power=power)
