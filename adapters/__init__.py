@@ -29,6 +29,12 @@ def _torch() -> type[Adapter]:
     return TorchAdapter
 
 
+def _torch_dtensor() -> type[Adapter]:
+    from focal_ref.adapters._torch_dtensor import DTensorAdapter
+
+    return DTensorAdapter
+
+
 def _jax() -> type[Adapter]:
     from focal_ref.adapters.jax import JaxAdapter
 
@@ -39,6 +45,12 @@ def _cupy() -> type[Adapter]:
     from focal_ref.adapters.cupy import CupyAdapter
 
     return CupyAdapter
+
+
+def _dask() -> type[Adapter]:
+    from focal_ref.adapters.dask import DaskAdapter
+
+    return DaskAdapter
 
 
 def _array_api_strict() -> type[Adapter]:
@@ -52,6 +64,7 @@ _TABLE: dict[str, tuple[tuple[str, ...], Callable[[], type[Adapter]]]] = {
     "torch": (("torch",), _torch),
     "jax": (("jax", "jaxlib"), _jax),
     "cupy": (("cupy",), _cupy),
+    "dask": (("dask",), _dask),
     "array_api_strict": (("array_api_strict",), _array_api_strict),
 }
 """Adapter name to the root modules of the array types that it owns, and to what imports it."""
@@ -109,6 +122,9 @@ def _load(name: str) -> Adapter:
 
 
 def _find(array_type: type) -> Adapter:
+    # Of torch, but its values are spread over processes.
+    if array_type.__module__ == "torch.distributed.tensor":
+        return _torch_dtensor()()
     # The type's own module first: torch.compile cannot look at the bases of every type.
     for name, (modules, _) in _TABLE.items():
         if array_type.__module__.partition(".")[0] in modules:

@@ -95,6 +95,10 @@ class Adapter(ABC):
         if any(shares_memory(array, other) for array in out for other in inputs[1:]):
             raise ValueError("out: got arrays that share memory with targets, alpha, gamma or weights")
 
+    def shards(self, array: Array) -> Any:
+        """How an array is spread over processes that each see their part alone; None where it is not."""
+        return None
+
     def constant(self, array: Array) -> Array:
         """The array as one that nothing is differentiated in."""
         return array

@@ -78,6 +78,11 @@ class TorchAdapter(Adapter):
         return array.detach()
 
     def check_same_device(self, name: str, array: Array, logits: Array) -> None:
+        # A compiler cannot look at the module of every type.
+        if not torch.compiler.is_compiling() and _is_dtensor(array) and not _is_dtensor(logits):
+            raise TypeError(
+                f"{name}: got a DTensor, logits are a plain tensor; pass {name}.to_local() or full_tensor()"
+            )
         # A number in a tensor of its own is read where it lies, as everywhere in PyTorch.
         if array.device != logits.device and not (array.ndim == 0 and array.device.type == "cpu"):
             raise ValueError(f"{name}: got device {str(array.device)!r}; logits lie on {str(logits.device)!r}")
@@ -111,14 +116,16 @@ class TorchAdapter(Adapter):
         return Loss.apply(*_arguments(logits, targets, parameters), logits.dtype)
 
     def total(self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any) -> Array:
+        return scalar(logits, self.unrounded_total(logits, targets, parameters), normalizer)
+
+    def unrounded_total(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
+        """Sum of the unrounded losses in float64, differentiable."""
         if torch.compiler.is_compiling():
-            result = operators.total(*_as_tensors(logits, targets, parameters))
-        elif _inside_transform():
+            return operators.total(*_as_tensors(logits, targets, parameters))
+        if _inside_transform():
             # Batching and nested derivatives are left to the rules of single results, and the sum to torch.
-            result = Loss.apply(*_arguments(logits, targets, parameters), torch.float64).sum()
-        else:
-            result = Total.apply(*_arguments(logits, targets, parameters))
-        return _scalar(logits, result, normalizer)
+            return Loss.apply(*_arguments(logits, targets, parameters), torch.float64).sum()
+        return Total.apply(*_arguments(logits, targets, parameters))
 
     def value_and_grad(
         self, logits: Array, targets: Array, parameters: Parameters, out: tuple[Array, Array] | None
@@ -136,11 +143,10 @@ class TorchAdapter(Adapter):
         self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any, out: Array | None
     ) -> tuple[Array, Array]:
         call = _detached(logits, targets, parameters)
-        one = torch.ones((), dtype=torch.float64)
-        if not torch.compiler.is_compiling() and logits.device.type == "cpu" and not _inside_transform():
-            value, gradient = compute.total_and_gradient(*call, float(_normalized(one, normalizer)), out)
-            return _scalar(logits, value, normalizer), gradient
-        factor = _normalized(one.to(logits.device), normalizer)
+        factor = _normalized(torch.ones((), dtype=torch.float64, device=logits.device), normalizer)
+        if not torch.compiler.is_compiling() and not _inside_transform():
+            value, gradient = compute.total_and_gradient(*call, factor, out)
+            return scalar(logits, value, normalizer), gradient
         value, gradient = self.total(*call, normalizer), self._derivative("logits", *call, factor)
         return value, gradient if out is None else out.copy_(gradient)
 
@@ -165,7 +171,7 @@ class TorchAdapter(Adapter):
         return Gradient.apply(name, *_arguments(logits, targets, parameters), factor, shape, logits.dtype)
 
 
-def _scalar(logits: Array, total: Array, normalizer: Any) -> Array:
+def scalar(logits: Array, total: Array, normalizer: Any) -> Array:
     """A sum over the normalizer, in the dtype of sums."""
     return _normalized(total, normalizer).to(torch.float64 if logits.dtype == torch.float64 else torch.float32)
 
@@ -176,6 +182,10 @@ def _normalized(number: Array, normalizer: Any) -> Array:
         in_range = (normalizer > 0) & torch.isfinite(normalizer)
         normalizer = torch.where(in_range, normalizer.to(torch.float64), torch.nan)
     return number if normalizer is None else number / normalizer
+
+
+def _is_dtensor(array: Array) -> bool:
+    return type(array).__module__ == "torch.distributed.tensor"
 
 
 def _inside_transform() -> bool:

@@ -7,9 +7,10 @@ import numpy as np
 
 from focal_ref._parameters import Precision
 from focal_ref.detection._arrays import Adapter, Array, adapter_of, as_box_dtype, check_array, check_boxes, first_true
+from focal_ref.detection._shards import part_of, sums_of_nothing
 from focal_ref.detection.matching import POSITIVE, Matches, match_anchors
 from focal_ref.detection.matching_options import matching_preset
-from focal_ref.detection.normalizers import check_normalizer, normalize_loss
+from focal_ref.detection.normalizers import check_normalizer, divisor_of
 from focal_ref.detection.targets import box_targets, classification_targets
 from focal_ref.losses import loss_from_labels
 
@@ -227,40 +228,59 @@ def retinanet_loss(
             f"gt_labels: got shape {tuple(gt_labels.shape)}, gt_boxes have shape {tuple(gt_boxes.shape)}; "
             f"labels have shape {tuple(gt_boxes.shape[:-1])}"
         )
-    if matches is None:
-        matches = match_anchors(anchors, gt_boxes, preset=preset, gt_valid=gt_valid)
-    elif isinstance(matches, Matches) and tuple(matches.state.shape) != (*batch, places):
+    if isinstance(matches, Matches) and tuple(matches.state.shape) != (*batch, places):
         raise ValueError(
             f"matches: got states of shape {tuple(matches.state.shape)}, class_logits have shape "
             f"{tuple(class_logits.shape)}; matches have shape {(*batch, places)}"
         )
+    shards = adapter.shards(class_logits)
+    part = None if shards is None else part_of(shards, box_deltas)
+    if part is not None:
+        # From here on this process's pictures alone, in plain arrays, and with all their anchors.
+        anchors, matches = part.of_anchors(anchors), part.of_matches(matches)
+        gt_boxes, gt_labels, gt_valid = (
+            part.of_pictures(name, array)
+            for name, array in (("gt_boxes", gt_boxes), ("gt_labels", gt_labels), ("gt_valid", gt_valid))
+        )
+        class_logits, box_deltas, adapter = part.logits, part.deltas, adapter_of(part.logits)
+    if matches is None:
+        matches = match_anchors(anchors, gt_boxes, preset=preset, gt_valid=gt_valid)
     labels = classification_targets(matches, gt_labels)
     if adapter.is_host(labels):
         _check_classes(adapter, labels, matches.gt_index, gt_labels, class_logits.shape[-1])
     deltas = box_targets(matches, anchors, gt_boxes, weights=box_coder_weights, offset=offset)
+    state, iou = matches.state, matches.iou
+    if part is not None:
+        labels, state, iou = (array[..., part.places] for array in (labels, state, iou))
+        deltas = deltas[..., part.places, :]
 
     # Selected before anything is computed, so that nothing of the other anchors reaches value or gradient.
-    chosen = (matches.state == POSITIVE) | xp.isnan(matches.iou)
+    chosen = (state == POSITIVE) | xp.isnan(iou)
     predicted = xp.where(chosen[..., None], as_box_dtype(adapter, box_deltas), 0.0)
     distances = smooth_l1(predicted, deltas, beta=beta)
 
     dtype = xp.float64 if adapter.dtype_name(class_logits) == "float64" else xp.float32
+    options: dict[str, Any] = {"alpha": alpha, "gamma": gamma, "precision": precision}
+    if part is not None:
+        class_totals, box_totals, counts = part.sums(labels, distances, state, options)
+        class_totals, box_totals = xp.astype(class_totals, dtype), xp.astype(box_totals, dtype)
+        counts = xp.astype(counts, matches.num_positive.dtype)
+        divisor = divisor_of(adapter, class_totals, counts, normalizer, sum_over_ranks)
+        classification, boxes = divisor.divide(xp, class_totals), divisor.divide(xp, box_totals)
+        results = classification, boxes, classification + box_weight * boxes, counts if batch else counts[0]
+        return RetinaNetLoss(*map(shards.replicated, results))
     # The adapters sum everything that they are given, so that each picture is a call of its own.
     class_sums, box_sums = [], []
     for picture in [(number, ...) for number in range(batch[0])] if batch else [(...,)]:
-        class_sums.append(
-            loss_from_labels(
-                class_logits[picture], labels[picture], alpha=alpha, gamma=gamma, precision=precision, reduction="sum"
-            )
-        )
+        class_sums.append(loss_from_labels(class_logits[picture], labels[picture], reduction="sum", **options))
         box_sums.append(_sum(adapter, distances[picture], dtype))
     counts = matches.num_positive if batch else matches.num_positive[None]
-    parts = []
-    for sums in (class_sums, box_sums):
-        # A batch of no pictures has the sum of nothing, which keeps its place in the graph of a framework.
-        stacked = xp.stack(sums) if sums else xp.sum(xp.astype(class_logits, dtype), axis=(-2, -1))
-        parts.append(normalize_loss(stacked, counts, normalizer, sum_over_ranks=sum_over_ranks))
-    classification, boxes = parts
+    if class_sums:
+        class_totals, box_totals = xp.stack(class_sums), xp.stack(box_sums)
+    else:
+        class_totals, box_totals = sums_of_nothing(adapter, class_logits, box_deltas, options, dtype)
+    divisor = divisor_of(adapter, class_totals, counts, normalizer, sum_over_ranks)
+    classification, boxes = divisor.divide(xp, class_totals), divisor.divide(xp, box_totals)
     return RetinaNetLoss(classification, boxes, classification + box_weight * boxes, matches.num_positive)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,10 +46,12 @@ def normalize_loss(
         A name of the table, or a number or an array of shape (), finite and > 0, such as that of
         `moving_average_normalizer`.
     sum_over_ranks : callable, optional
-        For training on several devices, with "batch", "plus_one" and "plus_one_per_picture": takes this device's count
-        (:math:`\sum_i n_i`, with the last of them :math:`\sum_i (1 + n_i)`) as an array of shape () in the dtype of the
-        sums and returns it summed over the devices, before 1 is added or the maximum is taken. Where gradients are
-        averaged over devices and not summed, let it return the mean.
+        For training on several devices: takes this device's count (:math:`\sum_i n_i`, with "plus_one_per_picture"
+        :math:`\sum_i (1 + n_i)`, with "per_picture" the number of pictures N) as an array of shape () in the dtype of
+        the sums and returns it summed over the devices, before 1 is added or the maximum is taken. An attribute
+        ``averaged_over`` of it, a number of devices over which gradients are averaged and not summed, multiplies the
+        loss, so that their mean is the gradient of all; it is of use with a number as well.
+        `focal_ref.integrations.torch_distributed.SumOverRanks` is such a function.
 
     Returns
     -------
@@ -59,8 +61,9 @@ def normalize_loss(
     Raises
     ------
     TypeError, ValueError
-        For an unknown normalizer, shapes that differ, ``sum_over_ranks`` where nothing is summed over devices, and on
-        the host for a negative count or a normalizer that is not finite and > 0. Elsewhere these give NaN.
+        For an unknown normalizer, shapes that differ, ``sum_over_ranks`` where nothing is summed or averaged over
+        devices, and on the host for a negative count or a normalizer that is not finite and > 0. Elsewhere these give
+        NaN.
 
     References
     ----------
@@ -89,17 +92,54 @@ def normalize_loss(
         raise ValueError(
             f"num_positive: got shape {tuple(num_positive.shape)} with sums of shape {tuple(sums.shape)}; both are (N,)"
         )
+    return divisor_of(adapter, sums, num_positive, normalizer, sum_over_ranks).divide(xp, sums)
+
+
+class Divisor(NamedTuple):
+    """What the sums of a batch are divided by.
+
+    Attributes
+    ----------
+    each
+        Of each picture's sum, shape (N,), or None.
+    whole
+        Of what the pictures add up to.
+    factor
+        That multiplies the quotient.
+    """
+
+    each: Array | None
+    whole: Any
+    factor: float
+
+    def divide(self, xp: Any, sums: Array) -> Array:
+        """The loss of the batch."""
+        quotient = xp.sum(sums if self.each is None else sums / self.each) / self.whole
+        return quotient if self.factor == 1 else quotient * self.factor
+
+
+def divisor_of(
+    adapter: Adapter, sums: Array, num_positive: Array, normalizer: Any, sum_over_ranks: Any = None
+) -> Divisor:
+    """What `normalize_loss` divides by; counts are summed over devices here, once for all sums of a batch."""
+    xp = adapter.namespace(sums)
     counts = _checked_counts(adapter, num_positive, sums)
+    factor = getattr(sum_over_ranks, "averaged_over", 1)
     # An array is not compared with a name, which some libraries refuse.
     if not isinstance(normalizer, str):
-        return xp.sum(sums) / _divisor(adapter, normalizer, sums)
+        return Divisor(None, _divisor(adapter, normalizer, sums), factor)
     if normalizer == "per_picture":
-        return xp.sum(sums / _at_least_one(xp, counts)) / max(sums.shape[0], 1)
+        each, pictures = _at_least_one(xp, counts), sums.shape[0]
+        if sum_over_ranks is None:
+            return Divisor(each, max(pictures, 1), factor)
+        count = xp.full((), float(pictures), dtype=sums.dtype, device=device_of(sums))
+        count = _count_of_ranks(adapter, sum_over_ranks(count), sums)
+        return Divisor(each, _at_least_one(xp, count), factor)
     count = xp.sum(counts + 1.0 if normalizer == "plus_one_per_picture" else counts)
     if sum_over_ranks is not None:
         count = _count_of_ranks(adapter, sum_over_ranks(count), sums)
     # Of no pictures even the last convention divides by one.
-    return xp.sum(sums) / (count + 1.0 if normalizer == "plus_one" else _at_least_one(xp, count))
+    return Divisor(None, count + 1.0 if normalizer == "plus_one" else _at_least_one(xp, count), factor)
 
 
 def moving_average_normalizer(previous: float | Array, num_positive: Array, /, *, momentum: float = 0.9) -> Array:
@@ -162,11 +202,16 @@ def check_normalizer(normalizer: Any, sum_over_ranks: Any) -> None:
         return
     if not callable(sum_over_ranks):
         raise TypeError(f"sum_over_ranks: got {_kind(sum_over_ranks)}; it is a function from a count to a count")
-    if not isinstance(normalizer, str) or normalizer == "per_picture":
-        got = repr(normalizer) if isinstance(normalizer, str) or _is_number(normalizer) else _kind(normalizer)
+    averaged_over = getattr(sum_over_ranks, "averaged_over", None)
+    if averaged_over is not None and not (_is_number(averaged_over) and 1 <= averaged_over < math.inf):
+        got = repr(averaged_over) if _is_number(averaged_over) else _kind(averaged_over)
+        raise ValueError(f"sum_over_ranks: its averaged_over is {got}; it is a number of devices, >= 1")
+    if not isinstance(normalizer, str) and averaged_over is None:
+        got = repr(normalizer) if _is_number(normalizer) else _kind(normalizer)
+        names = ", ".join(map(repr, NORMALIZERS))
         raise ValueError(
             f"sum_over_ranks: got a function with normalizer={got}, which counts nothing over devices; it belongs to "
-            "'batch', 'plus_one' and 'plus_one_per_picture'"
+            f"{names}, and one with an attribute averaged_over to any normalizer"
         )
 
 

@@ -17,7 +17,7 @@ from focal_ref.adapters.array_api_strict import ArrayApiStrictAdapter
 
 from ..comparison import assert_within, expected
 
-OURS = ("numpy", "torch", "jax", "cupy", "array_api_strict")
+OURS = ("numpy", "torch", "jax", "cupy", "dask", "array_api_strict")
 
 
 class SubclassedTensor(torch.Tensor):

@@ -1,5 +1,7 @@
 """What the sums of a batch are divided by."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -76,7 +78,6 @@ def test_the_maximum_is_taken_after_the_ranks_are_summed_or_averaged(library):
 @pytest.mark.parametrize(
     ("normalizer", "got"),
     [
-        ("per_picture", "'per_picture'"),
         (3.5, "3.5"),
         (np.array(3.5), "numpy.ndarray of shape ()"),
     ],
@@ -85,7 +86,37 @@ def test_a_sum_over_ranks_that_nothing_would_use_is_refused(normalizer, got):
     text = refusal(ValueError, normalize_loss, SUMS, POSITIVES, normalizer, sum_over_ranks=lambda count: count)
     assert text == (
         f"sum_over_ranks: got a function with normalizer={got}, which counts nothing over devices; it belongs to "
-        "'batch', 'plus_one' and 'plus_one_per_picture'"
+        "'per_picture', 'batch', 'plus_one', 'plus_one_per_picture', and one with an attribute averaged_over to any "
+        "normalizer"
+    )
+
+
+@every_library
+def test_with_per_picture_the_pictures_are_counted_over_ranks(library):
+    # Another device has three pictures more.
+    found = call(library, normalize_loss, SUMS, POSITIVES, sum_over_ranks=lambda count: count + 3)
+    np.testing.assert_allclose(found, (40 / 10 + 40) / 5, rtol=2e-7)
+
+
+def averaging(function, ranks):
+    function.averaged_over = ranks
+    return function
+
+
+@every_library
+@pytest.mark.parametrize(("normalizer", "divisor"), [("per_picture", None), *DIVISORS.items(), (32.0, 32.0)])
+def test_where_gradients_are_averaged_the_loss_is_multiplied_by_the_number_of_ranks(library, normalizer, divisor):
+    # Another device with nothing at all: what is divided by does not change.
+    ranks = averaging(lambda count: count, 2)
+    found = call(library, normalize_loss, SUMS, POSITIVES, normalizer=normalizer, sum_over_ranks=ranks)
+    np.testing.assert_allclose(found, 2 * (22 if divisor is None else 80 / divisor), rtol=2e-7)
+
+
+@pytest.mark.parametrize(("ranks", "got"), [(0, "0"), (math.nan, "nan"), ("all", "builtins.str")])
+def test_a_number_of_ranks_that_is_none_is_refused(ranks, got):
+    function = averaging(lambda count: count, ranks)
+    assert refusal(ValueError, normalize_loss, SUMS, POSITIVES, sum_over_ranks=function) == (
+        f"sum_over_ranks: its averaged_over is {got}; it is a number of devices, >= 1"
     )
 
 

@@ -55,10 +55,11 @@ def test_shapes_that_do_not_belong_together_are_refused(place, array, text):
             "or an array of shape ()",
         ),
         (
-            {"sum_over_ranks": abs},
+            {"sum_over_ranks": abs, "normalizer": 2.0},
             ValueError,
-            "sum_over_ranks: got a function with normalizer='per_picture', which counts nothing over devices; it "
-            "belongs to 'batch', 'plus_one' and 'plus_one_per_picture'",
+            "sum_over_ranks: got a function with normalizer=2.0, which counts nothing over devices; it belongs to "
+            "'per_picture', 'batch', 'plus_one', 'plus_one_per_picture', and one with an attribute averaged_over to "
+            "any normalizer",
         ),
         (
             {"alpha": 2.0},

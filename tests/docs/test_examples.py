@@ -18,6 +18,7 @@ PUBLIC = (
     "focal_ref.prior",
     "focal_ref.boosting",
     "focal_ref.integrations.torch",
+    "focal_ref.integrations.torch_distributed",
     "focal_ref.integrations.torchvision",
     "focal_ref.integrations.optax",
     "focal_ref.detection.anchors",

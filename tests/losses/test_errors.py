@@ -27,7 +27,8 @@ def refusal(error, function, *arrays, **settings):
 def test_logits_that_are_no_array_are_refused(function, logits):
     kind = f"builtins.{type(logits).__name__}"
     assert refusal(TypeError, function, logits, [1]) == (
-        f"logits: got {kind}; pass an array of numpy, torch, jax, cupy, array_api_strict, or of a library that follows "
+        f"logits: got {kind}; pass an array of numpy, torch, jax, cupy, dask, array_api_strict, or of a library that "
+        "follows "
         "the Array API standard"
     )
 

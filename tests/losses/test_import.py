@@ -8,7 +8,7 @@ import pytest
 
 import focal_ref
 
-OPTIONAL = ["torch", "jax", "jaxlib", "cupy", "array_api_strict", "ml_dtypes", "mpmath"]
+OPTIONAL = ["torch", "jax", "jaxlib", "cupy", "dask", "triton", "array_api_strict", "ml_dtypes", "mpmath"]
 LAZY = ["numba", "torch", "jax", "jaxlib", "cupy", "array_api_compat", "array_api_strict", "mpmath", "ml_dtypes"]
 LAZY += ["keras", "optax", "xgboost", "lightgbm"]
 
@@ -39,7 +39,7 @@ def test_importing_the_prior_alone_imports_no_framework_either():
 def test_a_loss_of_numpy_arrays_imports_numba_and_no_other_library_of_arrays():
     modules = imported_by(ONE_LOSS)
     assert "numba" in modules
-    assert modules.isdisjoint({"torch", "jax", "jaxlib", "cupy", "array_api_strict", "mpmath"})
+    assert modules.isdisjoint({"torch", "jax", "jaxlib", "cupy", "dask", "triton", "array_api_strict", "mpmath"})
 
 
 @pytest.mark.parametrize("library", ["torch", "jax"])
