@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from focal_ref._formulas import Primitives
 from focal_ref._formulas.softmax_terms import margin_forms
 from focal_ref._kernels.element import element_form, soft_element_form
@@ -90,6 +92,8 @@ def cuda(arithmetic: str) -> Language:
     def constant(kind: str, number: Any) -> str:
         if math.isnan(number):
             return f'nan{suffix}("")'
+        # Rounded here, as the compiler warns of every number that it has to round.
+        number = float(np.float32(number)) if single and kind == FLOAT else number
         return f"{float(number).hex()}{suffix}" if kind == FLOAT else f"{int(number)}{'' if single else 'LL'}"
 
     return Language(

@@ -14,7 +14,7 @@ from focal_ref.detection.boxes import area_of, intersections, union_of
 from focal_ref.detection.matching_options import MatchingOptions
 
 PAIRS = 1 << 18
-"""Pairs a block: 1 MiB of float32 for each of about eight arrays at a time."""
+"""Pairs a block: 1 MiB of float32 for each of up to eight arrays at a time, so 32 bytes a pair, and 64 in float64."""
 
 UNDEFINED = 2.0
 """Stands for an overlap that is NaN and beats all others."""

@@ -1,31 +1,45 @@
-"""A short run of the kernels for compute-sanitizer: every encoding and reduction, sizes beside the ends of pieces."""
+"""A short run of one library's kernels, for compute-sanitizer: ``python sanitized.py torch`` or ``cupy``.
 
-import torch
+Every encoding and reduction, and sizes beside the ends of pieces.
+"""
+
+import sys
 
 import focal_ref
 
+SIZES = (1, 2047, 2049, 300_001)
 
-def main() -> None:
-    """Run the kernels of PyTorch, and of CuPy where it is there."""
-    for size in (1, 2047, 2049, 9001):
-        logits = torch.randn(size, 7, device="cuda", requires_grad=True)
-        labels = torch.randint(-2, 7, (size,), device="cuda")
-        targets = torch.rand(size, 7, device="cuda")
-        focal_ref.loss_from_labels(logits, labels, reduction="sum").backward()
-        focal_ref.loss(logits, targets).sum().backward()
-        focal_ref.loss(logits.mT, (targets > 0.5).mT, gamma=1.5).sum().backward()
-        focal_ref.softmax_loss(logits, labels.clamp(min=0), reduction="sum").backward()
+
+def run_torch() -> None:
+    """Triton's kernels: losses, backward, any strides, the softmax."""
+    import torch
+
+    for size in SIZES:
+        for dtype in (torch.float32, torch.bfloat16):
+            logits = torch.randn(size, 7, device="cuda").to(dtype).requires_grad_()
+            labels = torch.randint(-2, 7, (size,), device="cuda")
+            targets = torch.rand(size, 7, device="cuda")
+            focal_ref.loss_from_labels(logits, labels, reduction="sum").backward()
+            focal_ref.loss(logits, targets).sum().backward()
+            focal_ref.loss(logits.mT, (targets > 0.5).mT, gamma=1.5).sum().backward()
+            focal_ref.softmax_loss(logits, labels.clamp(min=0), reduction="sum").backward()
     torch.cuda.synchronize()
-    try:
-        import cupy
-    except ImportError:
-        print("CuPy is not installed: its kernels were not run")
-        return
-    for size in (1, 2047, 2049, 9001):
-        logits, labels = cupy.random.standard_normal((size, 7)), cupy.random.randint(-2, 7, size)
-        focal_ref.value_and_grad(logits, labels, function=focal_ref.loss_from_labels, reduction="sum")
-    cupy.cuda.runtime.deviceSynchronize()
+
+
+def run_cupy() -> None:
+    """CuPy's kernels: values, gradients, second derivatives, sums."""
+    import cupy
+
+    for size in SIZES:
+        for dtype in ("float64", "float32", "float16"):
+            logits, targets = cupy.zeros(size, dtype), cupy.ones(size, bool)
+            focal_ref.value_and_grad(logits, targets)
+            focal_ref.value_and_grad(logits, targets, reduction="sum", precision="fast")
+            focal_ref.second_derivative(logits, targets)
+            labels = cupy.zeros(size, "int64")
+            focal_ref.loss_from_labels(cupy.zeros((size, 3), dtype), labels, reduction="mean")
+    cupy.cuda.Device().synchronize()
 
 
 if __name__ == "__main__":
-    main()
+    {"torch": run_torch, "cupy": run_cupy}[sys.argv[1]]()
