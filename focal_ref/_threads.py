@@ -1,8 +1,23 @@
 """How many threads a call on the CPU may use."""
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _number: int | None = None
+_here = threading.local()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it, calls from this thread use one thread: something else runs many of them at once."""
+    before = getattr(_here, "one", False)
+    _here.one = True
+    try:
+        yield
+    finally:
+        _here.one = before
 
 
 def processors() -> int:
@@ -34,6 +49,8 @@ def get_num_threads() -> int:
     >>> focal_ref.get_num_threads() >= 1
     True
     """
+    if getattr(_here, "one", False):
+        return 1
     if _number is not None:
         return _number
     own = os.environ.get("FOCAL_REF_NUM_THREADS")

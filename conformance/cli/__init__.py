@@ -20,6 +20,7 @@ COMMANDS = (
     "vectors",
     "init-profile",
     "backends",
+    "score",
 )
 """In the order of the help: first what most people need. Each is a module beside this one with a `command`."""
 

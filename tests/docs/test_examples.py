@@ -21,6 +21,7 @@ PUBLIC = (
     "focal_ref.integrations.torch_distributed",
     "focal_ref.integrations.torchvision",
     "focal_ref.integrations.optax",
+    "focal_ref.scoring.run",
     "focal_ref.detection.anchors",
     "focal_ref.detection.boxes",
     "focal_ref.detection.codes",
