@@ -5,6 +5,7 @@ constants. `focal_ref.adapters._jax_derivatives` gives each the rule that belong
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -15,11 +16,13 @@ import numpy as np
 
 from focal_ref._evaluate import evaluate, evaluate_curvature, evaluate_partial, evaluate_second, tree_sum
 from focal_ref._formulas import SPECIAL_EXPONENTS
-from focal_ref._parameters import NUMBERS, ROWS, Parameters, Precision
+from focal_ref._parameters import BACKGROUND, NUMBERS, ROWS, Parameters, Precision
 from focal_ref.adapters._array_api import ArrayApiAdapter
 from focal_ref.adapters._jax_blocks import Blocks, blocks_of, in_blocks
 from focal_ref.adapters._jax_functions import Accurate, Vectorized
+from focal_ref.adapters._jax_partition import Axes, Part, in_parts
 from focal_ref.adapters._jax_rounding import from_bfloat16, narrowed, widened
+from focal_ref.adapters._jax_shards import with_automatic_axes
 
 Array = Any
 
@@ -128,7 +131,11 @@ def compute(quantity: Quantity, options: Options, logits: Array, arrays: dict[st
     )
     with jax.enable_x64(True):
         scalars = {name: np.float64(value) for name, value in options.numbers if (name, value) not in kept}
-        results: tuple[Array, ...] = _compiled(quantity, replace(options, numbers=kept), logits, {**scalars, **arrays})
+        static = (quantity, replace(options, numbers=kept))
+        shapes = {name: np.shape(array) for name, array in {"logits": logits, **arrays}.items()}
+        ranks = tuple(len(shape) for shape, _ in result_types(quantity, options, shapes))
+        like = quantity.name if quantity.kind == "total_partial" else "logits"
+        results: tuple[Array, ...] = with_automatic_axes(_compiled, static, ranks, like, logits, {**scalars, **arrays})
     return results
 
 
@@ -136,25 +143,96 @@ def compute(quantity: Quantity, options: Options, logits: Array, arrays: dict[st
 def _compiled(quantity: Quantity, options: Options, logits: Array, arrays: dict[str, Array]) -> tuple[Array, ...]:
     """The results of a quantity; runs and is traced with x64 enabled."""
     terms = _Terms(quantity, options, arrays)
-    names = [name for name, array in arrays.items() if array.ndim]
-
-    def evaluated(logits: Array, *given: Array) -> tuple[Array, ...]:
-        return terms.evaluated(logits, dict(zip(names, given, strict=True)))
-
-    def whole() -> tuple[Array, ...]:
-        results = evaluated(logits, *(arrays[name] for name in names))
-        return tuple(tree_sum(jnp, one) if add else one for one, add in zip(results, terms.added, strict=True))
-
-    operands = [logits, *(_aligned(name, arrays[name], logits, options) for name in names)]
-    blocks = _blocks(terms, operands)
-    if blocks is None:
-        results = whole()
-    else:
-        # A GPU has no use for blocks.
-        results = jax.lax.platform_dependent(
-            cpu=lambda: in_blocks(evaluated, operands, blocks, terms.added), default=whole
-        )
+    elements = _Elements(quantity, options, ("logits", *arrays))
+    # What has one result an element XLA computes in one pass, and divides among devices by itself.
+    one_pass = not (any(terms.added) or len(terms.added) > 1 or _has_rows(quantity, options))
+    results = (elements if one_pass else partial(in_parts, elements))(logits, *arrays.values())
     return tuple(terms.total(result) if add else result for result, add in zip(results, terms.added, strict=True))
+
+
+@dataclass(frozen=True)
+class _Elements:
+    """The results of elements and unrounded sums of them, as work of which each device of a mesh can do a part.
+
+    Attributes
+    ----------
+    quantity, options
+        What is computed.
+    names
+        Of the operands, the first of which are the logits.
+    """
+
+    quantity: Quantity
+    options: Options
+    names: tuple[str, ...]
+
+    def __call__(self, *operands: Array) -> tuple[Array, ...]:
+        logits, arrays = operands[0], dict(zip(self.names[1:], operands[1:], strict=True))
+        terms = _Terms(self.quantity, self.options, arrays)
+        names = [name for name, array in arrays.items() if array.ndim]
+
+        def evaluated(logits: Array, *given: Array) -> tuple[Array, ...]:
+            return terms.evaluated(logits, dict(zip(names, given, strict=True)))
+
+        def whole(summed: Callable[[Array], Array]) -> tuple[Array, ...]:
+            results = evaluated(logits, *(arrays[name] for name in names))
+            return tuple(summed(one) if add else one for one, add in zip(results, terms.added, strict=True))
+
+        aligned = [logits, *(_aligned(name, arrays[name], logits, self.options) for name in names)]
+        blocks = _blocks(terms, aligned)
+        if blocks is None:
+            return whole(partial(tree_sum, jnp))
+        # A GPU has no use for blocks: what is added up is computed within XLA's sum, and nowhere written.
+        results: tuple[Array, ...] = jax.lax.platform_dependent(
+            cpu=lambda: in_blocks(evaluated, aligned, blocks, terms.added), default=lambda: whole(jnp.sum)
+        )
+        return results
+
+    @property
+    def added(self) -> tuple[bool, ...]:
+        pair = self.quantity.kind.endswith("_and_gradient")
+        total = self.quantity.kind.startswith("total")
+        return (total, False) if pair else (total,)
+
+    @property
+    def whole_rows(self) -> bool:
+        return self.options.form == ROWS
+
+    def axes(self, shapes: Sequence[tuple[int, ...]]) -> tuple[list[Axes], list[Axes]]:
+        logits = shapes[0]
+        places = [self._places(name, logits) for name in self.names]
+        results = [shape for shape, _ in self.types(shapes)]
+        places += [tuple(range(len(shape))) for shape in results]
+        found = [
+            tuple(
+                axis if length == logits[axis] and length > 1 else None
+                for axis, length in zip(own[len(own) - len(shape) :], shape, strict=True)
+            )
+            for own, shape in zip(places, [*shapes, *results], strict=True)
+        ]
+        return found[: len(shapes)], found[len(shapes) :]
+
+    def _places(self, name: str, logits: tuple[int, ...]) -> tuple[int, ...]:
+        """The axes of the logits to the last ones of which an operand is broadcast."""
+        of_results = self.options.form == ROWS and name == "weights"
+        of_labels = self.options.encoding == "labels" and name == "targets"
+        return tuple(range(len(logits) - (of_results or of_labels)))
+
+    def types(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], Any]]:
+        found = result_types(self.quantity, self.options, dict(zip(self.names, shapes, strict=True)))
+        return [
+            ((), jnp.dtype("float64")) if add else (shape, jnp.dtype(dtype))
+            for (shape, dtype), add in zip(found, self.added, strict=True)
+        ]
+
+    def of_part(self, operands: Sequence[Array], parts: dict[int, Part]) -> Sequence[Array]:
+        if self.options.encoding != "labels" or self.options.form == ROWS:
+            return operands
+        named = dict(zip(self.names, operands, strict=True))
+        axis = parts.get(named["logits"].ndim - 1)
+        if axis is not None:
+            named["targets"] = _labels_of_part(named["targets"], axis, named["logits"].shape[-1])
+        return list(named.values())
 
 
 class _Terms:
@@ -215,6 +293,38 @@ class _Terms:
         return wide if self.normalizer is None else wide.astype(jnp.float64) / self.normalizer
 
 
+def _labels_of_part(labels: Array, part: Part, length: int) -> Array:
+    """Labels as a device sees them that has so many of the classes: those of the others are background."""
+    begin, classes = part
+    labels = labels.astype(jnp.int64)
+    own = (labels >= begin) & (labels < begin + length)
+    known = jnp.where(own, labels - begin, BACKGROUND)
+    # What is no class stays none.
+    return jnp.where(labels < 0, labels, jnp.where(labels < classes, known, length))
+
+
+def _has_rows(quantity: Quantity, options: Options) -> bool:
+    """Whether results need sums over the classes."""
+    return options.form == ROWS and quantity.kind != "total_partial"
+
+
+def result_types(
+    quantity: Quantity, options: Options, shapes: Mapping[str, Sequence[int]]
+) -> list[tuple[tuple[int, ...], str]]:
+    """Shapes and dtypes of the results of a quantity, of operands by name."""
+    logits = tuple(shapes["logits"])
+    own: dict[str, tuple[int, ...]] = {"value": logits, "gradient": logits, "total": ()}
+    if options.form == ROWS:
+        own["value"] = logits[:-1]
+    if quantity.kind == "total_partial":
+        return [(tuple(shapes[quantity.name]), quantity.dtype)]
+    if options.form == ROWS and quantity.name == "weights":
+        return [(own["value"], quantity.dtype)]
+    first, _, second = quantity.kind.partition("_and_")
+    results = [(own.get(first, logits), quantity.dtype)]
+    return results + ([(own[second], options.dtype)] if second else [])
+
+
 def _aligned(name: str, array: Array, logits: Array, options: Options) -> Array:
     """The array with as many axes as the logits, or as the results that it belongs to."""
     if name == "targets" and options.encoding == "labels":
@@ -227,7 +337,7 @@ def _blocks(terms: _Terms, operands: list[Array]) -> Blocks | None:
     """How to divide the arrays, or None where one fused computation needs nothing in between."""
     quantity, options = terms.quantity, terms.options
     rows = options.form == ROWS
-    if not (any(terms.added) or len(terms.added) > 1 or (rows and quantity.kind != "total_partial")):
+    if not (any(terms.added) or len(terms.added) > 1 or _has_rows(quantity, options)):
         return None
     logits = operands[0]
     outer = logits.shape[:-1] if rows or options.encoding == "labels" else logits.shape

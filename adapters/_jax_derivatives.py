@@ -15,9 +15,10 @@ from jax.interpreters import ad, batching, mlir
 
 from focal_ref._evaluate import FORMS
 from focal_ref._parameters import ROWS
-from focal_ref.adapters._jax_compute import Options, Quantity, compute
+from focal_ref.adapters._jax_compute import Options, Quantity, compute, result_types
 from focal_ref.adapters._jax_multiply import contract, multiply
-from focal_ref.adapters._jax_shards import aligned, shaped
+from focal_ref.adapters._jax_partition import devices_wanted
+from focal_ref.adapters._jax_shards import aligned, shaped, spec_of
 
 Array = Any
 
@@ -37,10 +38,13 @@ def total(options: Options, logits: Array, arrays: dict[str, Array]) -> Array:
 
 def _bind(quantity: Quantity, options: Options, arrays: dict[str, Array]) -> list[Array]:
     operands = aligned(arrays.values())
-    return [*_quantity.bind(*operands, quantity=quantity, options=options, names=tuple(arrays), mapped=())]
+    parameters = {"names": tuple(arrays), "mapped": (), "devices": devices_wanted()}
+    return [*_quantity.bind(*operands, quantity=quantity, options=options, **parameters)]
 
 
-def _apply(*operands: Array, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any) -> list[Array]:
+def _apply(
+    *operands: Array, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any, devices: Any
+) -> list[Array]:
     """`mapped` has the batch dimensions of the operands for each jax.vmap around the quantity, the inner ones first."""
 
     def function(*operands: Array) -> tuple[Array, ...]:
@@ -52,24 +56,21 @@ def _apply(*operands: Array, quantity: Quantity, options: Options, names: tuple[
     return list(function(*operands))
 
 
-def _shapes(*operands: Any, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any) -> list[Any]:
-    shapes = {name: list(operand.shape) for name, operand in zip(names, operands, strict=True)}
+def _shapes(
+    *operands: Any, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any, devices: Any
+) -> list[Any]:
+    axes = {name: [*zip(one.shape, spec_of(one), strict=True)] for name, one in zip(names, operands, strict=True)}
     batch = []
     for dimensions in reversed(mapped):
-        lengths = [shapes[name].pop(axis) for name, axis in zip(names, dimensions, strict=True) if axis is not None]
-        batch.append(lengths[0])
-    own = {"value": shapes["logits"], "gradient": shapes["logits"], "total": []}
-    if options.form == ROWS:
-        own["value"] = own["value"][:-1]
-    if quantity.kind == "total_partial":
-        results = [(shapes[quantity.name], quantity.dtype)]
-    elif options.form == ROWS and quantity.name == "weights":
-        results = [(own["value"], quantity.dtype)]
-    else:
-        first, _, second = quantity.kind.partition("_and_")
-        results = [(own.get(first, shapes["logits"]), quantity.dtype)]
-        results += [(own[second], options.dtype)] if second else []
-    return [shaped(operands[0], (*batch, *shape), jnp.dtype(dtype)) for shape, dtype in results]
+        mapped_axes = [axes[name].pop(axis) for name, axis in zip(names, dimensions, strict=True) if axis is not None]
+        batch.append(next((axis for axis in mapped_axes if axis[1] is not None), mapped_axes[0]))
+    shapes = {name: [length for length, _ in own] for name, own in axes.items()}
+    like = axes[quantity.name if quantity.kind == "total_partial" else "logits"]
+    batch_shape, spec = [length for length, _ in batch], [own for _, own in (*batch, *like)]
+    return [
+        shaped(operands[0], (*batch_shape, *shape), jnp.dtype(dtype), tuple(spec[: len(batch) + len(shape)]))
+        for shape, dtype in result_types(quantity, options, shapes)
+    ]
 
 
 def _batched(
@@ -89,7 +90,14 @@ def _batched(
 
 
 def _jvp(
-    primals: Any, tangents: Any, *, quantity: Quantity, options: Options, names: tuple[str, ...], mapped: Any
+    primals: Any,
+    tangents: Any,
+    *,
+    quantity: Quantity,
+    options: Options,
+    names: tuple[str, ...],
+    mapped: Any,
+    devices: Any,
 ) -> tuple[list[Array], list[Array]]:
     moves = [
         not isinstance(tangent, ad.Zero) and getattr(tangent, "dtype", None) != jax.dtypes.float0

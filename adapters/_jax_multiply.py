@@ -15,7 +15,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from focal_ref.adapters._jax_rounding import narrowed, widened
-from focal_ref.adapters._jax_shards import aligned, shaped
+from focal_ref.adapters._jax_shards import aligned, divided_alike, shaped, spec_of
 
 Array = Any
 
@@ -28,12 +28,14 @@ def multiply(coefficient: Array, tangent: Array, dtype: Any) -> Array:
 
     A tangent of zero gives zero, also times an infinite coefficient: what does not move changes nothing.
     """
-    return _multiply.bind(*aligned((coefficient, tangent)), dtype=jnp.dtype(dtype))
+    operands = aligned((coefficient, divided_alike(tangent, coefficient)))
+    return _multiply.bind(*operands, dtype=jnp.dtype(dtype))
 
 
 def contract(coefficient: Array, tangent: Array, dtype: Any, *, axes: int) -> Array:
     """The sum of `multiply` over so many last axes, rounded once to `dtype`."""
-    return _contract.bind(*aligned((coefficient, tangent)), dtype=jnp.dtype(dtype), axes=axes)
+    operands = aligned((coefficient, divided_alike(tangent, coefficient)))
+    return _contract.bind(*operands, dtype=jnp.dtype(dtype), axes=axes)
 
 
 def _product(coefficient: Array, tangent: Array) -> Array:
@@ -62,11 +64,12 @@ def _contract_in_scope(coefficient: Array, tangent: Array, *, dtype: Any, axes: 
 
 
 def _multiply_shape(coefficient: Any, tangent: Any, *, dtype: Any) -> Any:
-    return shaped(coefficient, coefficient.shape, dtype)
+    return shaped(coefficient, coefficient.shape, dtype, spec_of(coefficient))
 
 
 def _contract_shape(coefficient: Any, tangent: Any, *, dtype: Any, axes: int) -> Any:
-    return shaped(coefficient, coefficient.shape[: len(coefficient.shape) - axes], dtype)
+    kept = len(coefficient.shape) - axes
+    return shaped(coefficient, coefficient.shape[:kept], dtype, spec_of(coefficient)[:kept])
 
 
 # In the transposes the cotangent is what is multiplied by a coefficient.

@@ -20,6 +20,7 @@ from focal_ref._parameters import Parameters
 from focal_ref.adapters import _jax_compute, _jax_derivatives
 from focal_ref.adapters._base import Step, Unavailable
 from focal_ref.adapters._jax_compute import JaxFormulas, Quantity
+from focal_ref.adapters._jax_shards import carried_alike
 
 Array = Any
 
@@ -57,7 +58,7 @@ class JaxAdapter(JaxFormulas):
         return jax.lax.stop_gradient(array)
 
     def scan(self, step: Step, carry: Any, items: tuple[Array, ...]) -> tuple[Any, tuple[Array, ...]]:
-        carry, results = jax.lax.scan(step, carry, items)
+        carry, results = jax.lax.scan(step, carried_alike(step, carry, items), items)
         return carry, results
 
     def top(self, values: Array, count: int) -> Array:
@@ -82,10 +83,7 @@ class JaxAdapter(JaxFormulas):
     def total_and_grad(
         self, logits: Array, targets: Array, parameters: Parameters, normalizer: Any, out: Array | None
     ) -> tuple[Array, Array]:
-        options, logits, arrays = _jax_compute.split(logits, targets, parameters, normalizer)
-        logits, arrays = jax.lax.stop_gradient((logits, arrays))
-        dtype = options.dtype if options.dtype == "float64" else "float32"
-        value, gradient = _jax_compute.compute(Quantity("total_and_gradient", dtype), options, logits, arrays)
+        value, gradient = self._computed("total_and_gradient", logits, targets, parameters, normalizer=normalizer)
         return value, gradient
 
     def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
@@ -95,12 +93,19 @@ class JaxAdapter(JaxFormulas):
         return self._computed("partial", logits, targets, parameters, name)[0]
 
     def _computed(
-        self, kind: str, logits: Array, targets: Array, parameters: Parameters, name: str = ""
+        self,
+        kind: str,
+        logits: Array,
+        targets: Array,
+        parameters: Parameters,
+        name: str = "",
+        normalizer: Any = None,
     ) -> tuple[Array, ...]:
-        """A quantity in the logits' dtype, without a derivative of its own."""
-        options, logits, arrays = _jax_compute.split(logits, targets, parameters)
+        """A quantity without a derivative of its own, in the logits' dtype; a sum in float32 at least."""
+        options, logits, arrays = _jax_compute.split(logits, targets, parameters, normalizer)
         logits, arrays = jax.lax.stop_gradient((logits, arrays))
-        return _jax_compute.compute(Quantity(kind, options.dtype, name), options, logits, arrays)
+        dtype = "float32" if kind == "total_and_gradient" and options.dtype != "float64" else options.dtype
+        return _jax_compute.compute(Quantity(kind, dtype, name), options, logits, arrays)
 
 
 def _platform(device: str) -> str:

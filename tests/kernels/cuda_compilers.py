@@ -2,7 +2,6 @@
 
 import ctypes
 import importlib.util
-import re
 import shutil
 import subprocess
 import sys
