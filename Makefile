@@ -38,7 +38,7 @@ test: $(VENV)/.test
 	$(MAKE) lint test-only backends
 
 test-only: $(VENV)/.test
-	$(BIN)/python -m pytest tests -q -n $(WORKERS)
+	$(BIN)/python -m pytest tests -q -n $(WORKERS) --durations=30
 
 # One after the other; the first that is not green ends the run.
 backends: $(VENV)/.test

@@ -11,6 +11,7 @@ from typing import Any
 import cupy
 import numpy as np
 
+from focal_ref._formulas import SPECIAL_EXPONENTS
 from focal_ref._kernels.storage import arithmetic_of, capped_gamma, class_weights
 from focal_ref._parameters import Parameters
 from focal_ref.adapters import _cupy_source as source
@@ -36,15 +37,18 @@ narrow = result;
 """
 
 
-def fits(targets: str, parameters: Parameters, *, soft: bool = False) -> bool:
-    """Whether there is a kernel for targets of this dtype and these parameters.
+def fits(targets: str, parameters: Parameters, *, soft: bool = False, second: bool = False) -> bool:
+    """Whether there is a kernel for targets of this dtype and these parameters; `second` for second derivatives.
 
-    Floating-point targets may be soft, which only reading them would tell; signed ones are always hard. With `soft` the
-    answer is also yes for those: the kernel gives NaN where a target is neither 0 nor 1.
+    Floating-point targets may be soft, which only reading them would tell; signed ones are always hard. There are forms
+    of soft ones for a gamma of 0, 1 or 2, and for value and gradient. With `soft` the answer is also yes for all others:
+    the kernel gives NaN where a target is neither 0 nor 1.
     """
-    hard = targets in INTEGERS or (targets in FLOATS and (soft or parameters.encoding == "signed"))
     numbers = isinstance(parameters.gamma, float) and (parameters.alpha is None or isinstance(parameters.alpha, float))
-    return hard and numbers and parameters.weights is None and parameters.form == "focal"
+    if not numbers or parameters.weights is not None or parameters.form != "focal":
+        return False
+    forms = soft or parameters.encoding == "signed" or (parameters.gamma in SPECIAL_EXPONENTS and not second)
+    return targets in INTEGERS or (targets in FLOATS and forms)
 
 
 def elementwise(

@@ -1,4 +1,4 @@
-"""CUDA C++ of one pass over logits: losses and derivatives of hard targets or labels, and their sum.
+"""CUDA C++ of one pass over logits: losses and derivatives of targets or labels, and their sum.
 
 What is computed for an element is generated from the closed forms (`focal_ref._kernels.expressions`); around it stands
 what a thread reads and writes. Compiled with `OPTIONS`, no operation is fused, flushed to zero or approximated that the
@@ -10,7 +10,7 @@ on a GPU.
 from functools import cache
 from typing import NamedTuple
 
-from focal_ref._kernels.expressions import cuda, element_lines
+from focal_ref._kernels.expressions import cuda, element_lines, soft_element_lines
 
 OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true")
 """What NVRTC is told. CuPy's own kernels flush subnormal float32 to zero."""
@@ -49,7 +49,7 @@ class Variant(NamedTuple):
     logits
         Format of logits and results, a key of `FLOATS`.
     targets
-        Name of the targets' dtype, a key of `INTEGERS`, or of `FLOATS` for signed ones.
+        Name of the targets' dtype, a key of `INTEGERS` or `FLOATS`.
     encoding
         "binary", "signed" or "labels", as in `Parameters`.
     arithmetic
@@ -69,6 +69,19 @@ class Variant(NamedTuple):
     exponent: float | None
     results: tuple[str, ...]
     summed: bool
+
+    @property
+    def soft(self) -> bool:
+        """Whether targets may lie between the classes, of which there are forms for special gammas, value and gradient.
+
+        Where there are none, such a target gives NaN.
+        """
+        return (
+            self.encoding == "binary"
+            and self.targets in FLOATS
+            and self.exponent is not None
+            and "second" not in self.results
+        )
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -138,7 +151,7 @@ def pass_source(variant: Variant) -> str:
         f"    for (int step = 0; step < {STEPS}; ++step) {{",
         f"      const {working} logit = widened(logits_read[step]);",
         *_indented(6, _meaning(variant)),
-        *_indented(6, forms),
+        *_indented(6, _soft_or_hard(variant, narrowed, forms) if variant.soft else forms),
         *(f"      const {working} {name}_kept = {_blanked(variant, name)};" for name in variant.results),
         *(
             _indented(6, [f"const long long index = first + step * {THREADS};", "if (index < size) {"])
@@ -214,11 +227,35 @@ def _meaning(variant: Variant) -> list[str]:
     read = "targets_read[step]"
     if variant.targets in ("float16", "bfloat16"):
         kind, read = "float", f"from_{variant.targets}(targets_read[step])"
+    if variant.soft:
+        return [
+            f"const {kind} given_target = {read};",
+            "const bool is_positive = given_target == 1;",
+            "const bool is_wrong = !(given_target >= 0 && given_target <= 1);",
+        ]
     low = -1 if variant.encoding == "signed" else 0
     return [
         f"const {kind} target = {read};",
         "const bool is_positive = target == 1;",
         f"const bool is_wrong = !(is_positive || target == {low});",
+    ]
+
+
+def _soft_or_hard(variant: Variant, narrowed: bool, forms: list[str]) -> list[str]:
+    """The results by the forms for hard targets, which are shorter, or by those for targets between the classes."""
+    working = FLOATS[variant.arithmetic]
+    assert variant.exponent is not None
+    soft = soft_element_lines(
+        cuda(variant.arithmetic), variant.arithmetic, variant.exponent, narrowed=narrowed, results=variant.results
+    )
+    ends = [f"{name}_either = {name};" for name in variant.results]
+    return [
+        *(f"{working} {name}_either;" for name in variant.results),
+        "if (is_positive || given_target == 0) {",
+        *_indented(2, [*forms, *ends]),
+        "} else {",
+        *_indented(2, [f"const {working} target = ({working})given_target;", *soft, *ends]),
+        "}",
     ]
 
 
@@ -229,7 +266,7 @@ def _blanked(variant: Variant, name: str) -> str:
     missing = "__longlong_as_double(0x7ff8000000000000LL)"
     if variant.arithmetic == "float32":
         missing = "__int_as_float(0x7fc00000)"
-    kept = f"is_wrong ? {missing} : {name}"
+    kept = f"is_wrong ? {missing} : {name}{'_either' if variant.soft else ''}"
     return f"is_ignored ? 0 : ({kept})" if variant.encoding == "labels" else kept
 
 

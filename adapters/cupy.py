@@ -1,4 +1,4 @@
-"""CuPy: fused kernels for the paper's loss of hard targets and labels, the closed forms on arrays for all else.
+"""CuPy: fused kernels for the paper's loss of targets and labels, the closed forms on arrays for all else.
 
 Not yet run on a GPU.
 """
@@ -140,7 +140,7 @@ class CupyAdapter(ArrayApiAdapter):
             return super().total_and_grad(logits, targets, parameters, normalizer, out)
 
     def second_derivative(self, logits: Array, targets: Array, parameters: Parameters) -> Array:
-        if self._has_kernel(targets, parameters):
+        if self._has_kernel(targets, parameters, second=True):
             return kernels.elementwise(logits, targets, parameters, ("second",))[0]
         with logits.device:
             soft = super().second_derivative(logits, *_widened(targets, parameters))
@@ -163,8 +163,8 @@ class CupyAdapter(ArrayApiAdapter):
         hard = kernels.elementwise(logits, targets, parameters, names)
         return tuple(cupy.where(is_hard, own, other) for own, other in zip(hard, soft, strict=True))
 
-    def _has_kernel(self, targets: Array, parameters: Parameters) -> bool:
-        return kernels.fits(self.dtype_name(targets), parameters)
+    def _has_kernel(self, targets: Array, parameters: Parameters, *, second: bool = False) -> bool:
+        return kernels.fits(self.dtype_name(targets), parameters, second=second)
 
     def _check_normalizer(self, normalizer: Any, logits: Array) -> None:
         if isinstance(normalizer, cupy.ndarray):

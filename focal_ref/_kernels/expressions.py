@@ -91,7 +91,7 @@ def cuda(arithmetic: str) -> Language:
 
     def constant(kind: str, number: Any) -> str:
         if math.isnan(number):
-            return f'nan{suffix}("")'
+            return "__int_as_float(0x7fc00000)" if single else "__longlong_as_double(0x7ff8000000000000LL)"
         # Rounded here, as the compiler warns of every number that it has to round.
         number = float(np.float32(number)) if single and kind == FLOAT else number
         return f"{float(number).hex()}{suffix}" if kind == FLOAT else f"{int(number)}{'' if single else 'LL'}"

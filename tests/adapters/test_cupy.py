@@ -67,11 +67,17 @@ def forms_called(cupy, monkeypatch):
         ({"weights": 2.0}, False, 1),
         ({"gamma": np.full(3, 2.0)}, False, 1),
         ({"alpha": np.full(3, 0.5)}, False, 1),
-        ({}, True, 1),
+        ({}, True, 0),
+        ({"gamma": 1.0}, True, 0),
+        ({"gamma": 0.0, "precision": "fast", "alpha": None}, True, 0),
+        ({"gamma": 0.7}, True, 1),
     ],
-    ids=["hard", "any gamma", "weights", "array of gamma", "array of alpha", "floating-point targets"],
+    ids=[
+        *("hard", "any gamma", "weights", "array of gamma", "array of alpha"),
+        *("soft", "soft, gamma 1", "soft, fast", "soft, any gamma"),
+    ],
 )
-def test_numbers_and_hard_targets_take_the_kernel_and_all_else_the_forms(forms_called, settings, soft, calls):
+def test_numbers_take_the_kernel_and_all_else_the_forms(forms_called, settings, soft, calls):
     logits = some_logits("float32", 42 * 3).reshape(42, 3)
     targets = some_soft_targets(42 * 3) if soft else some_targets(42 * 3)
     targets = targets.reshape(42, 3)
@@ -79,7 +85,21 @@ def test_numbers_and_hard_targets_take_the_kernel_and_all_else_the_forms(forms_c
     assert len(forms_called) == calls
     for ours, theirs in zip(found, focal_ref.value_and_grad(logits, targets, **settings), strict=True):
         assert isinstance(ours, Array)
-        assert_same_bits(np.asarray(ours), theirs)
+        if settings.get("precision") == "fast":
+            np.testing.assert_allclose(np.asarray(ours), theirs, rtol=2e-6, atol=1e-37)
+        else:
+            assert_same_bits(np.asarray(ours), theirs)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [*DTYPES])
+def test_soft_targets_out_of_range_give_nan_and_only_these(cupy, dtype):
+    logits = np.linspace(-3, 3, 9).astype(DTYPES[dtype])
+    targets = np.array([0.0, 1.0, 0.5, -0.25, 1.25, np.nan, -np.inf, np.inf, 0.75])
+    value, gradient = focal_ref.value_and_grad(array(logits), array(targets), alpha=0.25)
+    wrong = [False, False, False, True, True, True, True, True, False]
+    for found in (value, gradient):
+        assert np.isnan(np.asarray(found).astype(np.float64)).tolist() == wrong
 
 
 @needs_compiler

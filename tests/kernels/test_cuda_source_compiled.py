@@ -20,7 +20,7 @@ RESULTS = [
 TARGETS = [
     *((name, "binary") for name in INTEGERS),
     *((name, "signed") for name in ("int8", "int64", *FLOATS)),
-    ("float64", "binary"),
+    *((name, "binary") for name in FLOATS),
     *((name, "labels") for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")),
 ]
 
@@ -40,6 +40,8 @@ def variants():
         yield Variant(logits, "bool", "binary", arithmetic, exponent, *given)
     for targets, encoding in TARGETS:
         yield Variant("float32", targets, encoding, "float32", 2.0, ("value", "gradient"), True)
+    for exponent in (0.0, 1.0, 2.0):
+        yield Variant("bfloat16", "float32", "binary", "float64", exponent, ("value", "gradient"), False)
 
 
 def assert_only_what_the_source_says(ptx):

@@ -37,7 +37,7 @@ def test_sums_have_the_bits_of_those_on_the_cpu(size, dtype):
     assert result.item() == compute.total(logits, targets, PARAMETERS).item()
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 2047, 2048, 2049, 140000])
+@pytest.mark.parametrize("size", [0, 1, 2, 2047, 2048, 2049])
 def test_sums_of_any_size_are_those_of_exact_addition(size):
     logits, targets = arguments(size)
     terms = compute.loss(logits, targets, PARAMETERS, torch.float64)
@@ -76,7 +76,7 @@ def test_backward_recomputes_the_gradient_from_the_logits(reduction, routed, sam
 
 
 def test_elementwise_losses_differentiate_twice(routed):
-    logits, targets = arguments(40, torch.float64)
+    logits, targets = arguments(8, torch.float64)
     logits.requires_grad_()
     # Second derivatives of autograd take the formulas; they are checked against differences of the kernel's gradient.
     assert torch.autograd.gradgradcheck(lambda x: focal_ref.loss(x, targets), (logits,))
