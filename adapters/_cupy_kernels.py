@@ -41,7 +41,7 @@ def fits(targets: str, parameters: Parameters, *, soft: bool = False, second: bo
     """Whether there is a kernel for targets of this dtype and these parameters; `second` for second derivatives.
 
     Floating-point targets may be soft, which only reading them would tell; signed ones are always hard. There are forms
-    of soft ones for a gamma of 0, 1 or 2, and for value and gradient. With `soft` the answer is also yes for all others:
+    of soft ones for a gamma of 0, 1 or 2, and for value and gradient. With `soft` the answer is yes for all others too:
     the kernel gives NaN where a target is neither 0 nor 1.
     """
     numbers = isinstance(parameters.gamma, float) and (parameters.alpha is None or isinstance(parameters.alpha, float))
