@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from focal_ref._kernels import dense, host
+from focal_ref._kernels import dense, element, host
 from focal_ref.adapters.numpy import NumpyAdapter
 from focal_ref.conformance.cli.conform import run_suite
 from focal_ref.conformance.gate import ExitCode
@@ -53,11 +53,11 @@ def sum_in_float32(logits, targets, parameters):
     ("change", "item"), [(with_a_factor, "FL-VAL-003-float32"), (without_the_log_term, "FL-GRAD-002-float32")]
 )
 def test_a_fault_in_the_closed_form_is_found(monkeypatch, capfd, tmp_path, change, item):
-    build = dense.hard_forms
+    build = element.hard_forms
     # Kernels are compiled once a process, and these must not outlast the test.
     monkeypatch.setattr(host, "dense_kernel", cache(dense.dense_kernel.__wrapped__))
     monkeypatch.setattr(
-        dense,
+        element,
         "hard_forms",
         lambda primitives, *given, **options: change(build(primitives, *given, **options), primitives),
     )

@@ -73,7 +73,7 @@ except TypeError as error:
 def test_the_public_names_are_those_of_all():
     public = {name for name in vars(focal_ref) if not name.startswith("_")}
     modules = {"losses", "softmax", "star", "relatives", "derivatives", "targets", "prior", "adapters", "conformance"}
-    modules |= {"boosting", "detection", "integrations"}
+    modules |= {"boosting", "detection", "integrations", "scoring"}
     assert public - modules == set(focal_ref.__all__) - {"__version__"}
 
 
