@@ -194,8 +194,12 @@ def long_sums(examiner: Examiner) -> None:
 def _compare_mean(examiner: Examiner, call: Call, counted: Array, case: str) -> None:
     """Compare a mean with the sum of what counts over its number."""
     got = examiner.run("value", call, case)
-    if got is None:
-        return
+    if got is not None:
+        compare_mean(examiner, call, got, counted, case)
+
+
+def compare_mean(examiner: Examiner, call: Call, got: Array, counted: Array, case: str) -> None:
+    """Compare what a mean gave with the sum of what counts over its number."""
     wide = Call(call.logits[counted].astype(np.float64), call.targets[counted], call.alpha, function=call.function)
     precise = type(examiner)(examiner.target, examiner.requirement, "float64")
     terms = truth(precise, wide, ("value",))["value"].numbers
@@ -249,8 +253,14 @@ def _reduced(examiner: Examiner, call: Call, case: str) -> float | None:
 def _compare_reduced(examiner: Examiner, call: Call, divisor: float, case: str, terms: Array | None = None) -> None:
     """Compare a sum over the unrounded losses, divided once, with the exact one."""
     got = examiner.run("value", call, case)
-    if got is None:
-        return
+    if got is not None:
+        compare_sum(examiner, call, got, divisor, case, terms)
+
+
+def compare_sum(
+    examiner: Examiner, call: Call, got: Array, divisor: float, case: str, terms: Array | None = None
+) -> None:
+    """Compare what a sum gave with the exact one over a divisor."""
     terms = _terms(examiner, call) if terms is None else terms
     exact = math.fsum(terms.reshape(-1).tolist()) / divisor
     _compare_number(examiner, call, got, exact, case, _absolute(examiner, call) / divisor)

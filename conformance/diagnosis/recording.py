@@ -189,6 +189,9 @@ class Recording(Target):
     def transformed(self, transform: str, call: Call) -> tuple[Array, Array]:
         return self._asked("transformed", transform, call)  # type: ignore[no-any-return]
 
+    def divided(self, call: Call, axis: int) -> tuple[Array, Array]:
+        return self._asked("divided", call, axis)  # type: ignore[no-any-return]
+
     def memory(self, first: Call, second: Call) -> Mapping[str, tuple[Array, Array]]:
         return self._target.memory(first, second)
 

@@ -27,6 +27,7 @@ CAPABILITIES = {
     "vmap": "mapping over a batch axis",
     "compile": "just-in-time compilation",
     "autocast": "automatic mixed precision",
+    "devices": "arrays that are divided over devices or processes",
     "labels": "a loss of integer labels, one sigmoid a class",
     "background": "a label that is a negative of every class",
     "ignore": "a label that is left out of the loss",

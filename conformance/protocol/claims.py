@@ -15,6 +15,7 @@ OUT_OF_REACH = (
     "vmap",
     "compile",
     "autocast",
+    "devices",
     "derivative_functions",
     *sorted(CAPABILITIES),
 )

@@ -150,6 +150,10 @@ class Target(ABC):
         """
         return {}
 
+    def divided(self, call: Call, axis: int) -> tuple[Array, Array]:
+        """Value and gradient of a call whose logits are divided over devices or processes along an axis."""
+        raise NotImplementedError(f"{self.name} has no arrays that are divided over devices")
+
     @abstractmethod
     def forward_derivative(self, call: Call, tangent: Array) -> Array:
         """The forward-mode derivative along a tangent."""

@@ -137,6 +137,29 @@ class JaxLibrary(Library):
         constants, arrays = constants_and_arrays(keywords)
         return _jitted(function, "gradient", constants)(logits, targets, arrays, None)  # type: ignore[no-any-return]
 
+    def on_parts(
+        self, function: Function, logits: Array, targets: Array, keywords: dict[str, Any], axis: int
+    ) -> tuple[Native, Native]:
+        """Value and gradient under jit, of arrays that are divided over all devices of this process along an axis."""
+        import jax
+        import numpy as np
+        from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+        mesh = Mesh(np.array(jax.devices()), ("devices",))
+
+        def placed(array: Any, along: int | None) -> Native:
+            names = () if along is None or along >= np.ndim(array) else (*[None] * along, "devices")
+            spec = PartitionSpec(*names)  # type: ignore[no-untyped-call]
+            return jax.device_put(array, NamedSharding(mesh, spec))
+
+        divided = placed(logits, axis)
+        if divided.sharding.shard_shape(divided.shape) == divided.shape:
+            raise RuntimeError(f"logits of shape {divided.shape} are not divided over {len(mesh.devices)} devices")
+        constants, arrays = constants_and_arrays(keywords)
+        everywhere = {name: placed(array, None) for name, array in arrays.items()}
+        value, gradient = _jitted(function, "gradient", constants)(divided, placed(targets, axis), everywhere, None)
+        return value, gradient
+
 
 _JITTED: dict[Any, Function] = {}
 

@@ -17,7 +17,7 @@ from focal_ref.adapters import Unavailable, adapter_named, adapter_names
 from focal_ref.conformance.conventions.calls import ordinary_call
 from focal_ref.conformance.formats import FORMATS
 from focal_ref.conformance.profiles import Profile, load_profile, shipped_profiles
-from focal_ref.conformance.targets import ROWS, Array, Call, NotNative, Target, UsageError
+from focal_ref.conformance.targets import ROWS, Array, Call, NotNative, Target, UsageError, devices
 from focal_ref.conformance.targets.detection import CAPABILITIES, Detection, own_detection
 from focal_ref.conformance.targets.functions import Functions, keywords_of, own_functions
 from focal_ref.conformance.targets.libraries import LIBRARIES
@@ -184,6 +184,13 @@ class PythonTarget(Target):
             value, gradient = getattr(library, method)(self._loss(call), *self._native(call))
             return self.library.to_numpy(value, "the result"), self.library.to_numpy(gradient, "the gradient")
 
+    def divided(self, call: Call, axis: int) -> tuple[Array, Array]:
+        if self.library.name not in devices.PARTS:
+            return super().divided(call, axis)
+        function = devices.path_of(self._loss(call))
+        targets, keywords = self._own_terms(call)
+        return devices.divided(devices.Question(self.library.name, function, call.logits, targets, keywords, axis))
+
     def memory(self, first: Call, second: Call) -> Mapping[str, tuple[Array, Array]]:
         keywords = self._native(first)[2]
 
@@ -230,14 +237,18 @@ class PythonTarget(Target):
 
     def _native(self, call: Call) -> tuple[Any, Any, dict[str, Any]]:
         """The call in the function's own terms."""
-        own = call.function == self.main
-        keywords = canonical_keywords(call, self.profile) if own else keywords_of(call)
+        targets, keywords = self._own_terms(call)
         keywords = {
             name: self.library.native(value) if isinstance(value, np.ndarray) else value
             for name, value in keywords.items()
         }
-        targets = own_targets(call, self.profile) if own else call.targets
         return self.library.native(call.logits), self.library.native(targets), keywords
+
+    def _own_terms(self, call: Call) -> tuple[Array, dict[str, Any]]:
+        """Targets and keyword arguments as the function names them, still NumPy's."""
+        if call.function == self.main:
+            return own_targets(call, self.profile), canonical_keywords(call, self.profile)
+        return call.targets, keywords_of(call)
 
     def _checked(self, result: Any, what: str, call: Call) -> Array:
         return self.library.to_numpy(result, what)
@@ -259,8 +270,11 @@ def backend_target(name: str, device: str | None) -> PythonTarget:
     library = _library(base, device, variant, name)
     profile = load_profile(base)
     if variant == "compile":
-        # The detection side runs eagerly in PyTorch; nothing is claimed of it compiled.
-        profile = replace(profile, capabilities=profile.capabilities - CAPABILITIES)
+        # The detection side and the processes of a group run eagerly in PyTorch; nothing is claimed of them compiled.
+        profile = replace(profile, capabilities=profile.capabilities - CAPABILITIES - {"devices"})
+    if library.device != "cpu":
+        # The processes and devices among which the suite divides arrays are of the CPU.
+        profile = replace(profile, capabilities=profile.capabilities - {"devices"})
     direct = None if "autodiff" in profile.capabilities else focal_ref.value_and_grad
     return PythonTarget(name, focal_ref.loss, profile, library, direct, own_functions())
 

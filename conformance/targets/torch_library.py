@@ -148,6 +148,31 @@ class TorchLibrary(Library):
         with torch.autocast(self.device.partition(":")[0], dtype=torch.bfloat16):
             return self.value_and_gradient(function, logits, targets, keywords, None)
 
+    def on_parts(
+        self, function: Function, logits: Array, targets: Array, keywords: dict[str, Any], axis: int
+    ) -> tuple[Native, Native]:
+        """Value and gradient of DTensors, in one process of the group over which they are divided along an axis."""
+        import torch
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distribute_tensor
+
+        mesh = init_device_mesh("cpu", (torch.distributed.get_world_size(),))
+
+        def placed(array: Array) -> Native:
+            placement: Placement = Shard(axis) if axis < array.ndim else Replicate()
+            return distribute_tensor(self.native(array), mesh, [placement])
+
+        def whole(tensor: Native) -> Native:
+            return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach()
+
+        arrays = {name: self.native(value) if hasattr(value, "shape") else value for name, value in keywords.items()}
+        leaf = placed(logits).requires_grad_()
+        if leaf.shape[axis] < mesh.size() or leaf.to_local().shape == leaf.shape:
+            raise RuntimeError(f"logits of shape {tuple(leaf.shape)} are not divided over {mesh.size()} processes")
+        result = function(leaf, placed(targets), **arrays)
+        (gradient,) = torch.autograd.grad(result, leaf, torch.ones_like(result))
+        return whole(result), whole(gradient)
+
     @staticmethod
     def _compiled(function: Function) -> Function:
         import torch
