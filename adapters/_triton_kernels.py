@@ -148,7 +148,8 @@ def halved(terms, LEVELS: tl.constexpr):
     return terms
 
 
-@triton.jit
+# Another gamma, or a gradient from above, is no other kernel.
+@triton.jit(do_not_specialize=["positive_weight", "negative_weight", "gamma", "gamma_tail", "factor"])
 def losses(
     logits,
     targets,

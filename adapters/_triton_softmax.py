@@ -37,7 +37,7 @@ def exponential_of(EXPONENTIAL: tl.constexpr, logit, reference):
     return exponential
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["gamma", "factor"])
 def rows(
     logits,
     labels,

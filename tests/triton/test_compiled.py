@@ -140,3 +140,9 @@ def test_the_softmax_compiles_without_a_spill(storage, tmp_path):
     assert resources(kernel, tmp_path)["STACK"] == 0
     assert any("tl.fma(" in line for line in row_lines(language("float64"), 2.0, narrowed=True))
     assert not re.search(r"\b(atom|red)\.", kernel.asm["ptx"])
+
+
+def test_another_alpha_or_gamma_is_no_other_kernel():
+    unspecialized = {parameter.name for parameter in kernels.losses.params if parameter.do_not_specialize}
+    assert unspecialized == set(NUMBERS)
+    assert {parameter.name for parameter in softmax.rows.params if parameter.do_not_specialize} == {"gamma", "factor"}
