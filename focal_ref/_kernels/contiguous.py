@@ -87,7 +87,8 @@ def contiguous_kernel(variant: Variant) -> Any:
     labelled, summed = variant.encoding == "labels", variant.summed
     # In the arithmetic's own format: a wider one would halve how many the loop computes at once.
     written = variant.written._replace(value=variant.arithmetic) if summed else variant.written
-    losses_dtype = np.dtype(variant.arithmetic)
+    # The type, not the dtype: a kernel that refers to a dtype has no fingerprint, and is not kept on the disk.
+    losses_dtype: Any = np.dtype(variant.arithmetic).type
     inner = dense_loop(variant.logits, variant.arithmetic, variant.exponent, written, narrowed=variant.narrowed)
     flags = _flags_of_labels() if labelled else _flags_of_targets(variant.targets, variant.encoding)
     blanks = [_blank(format_ or variant.logits, format_ is not None and labelled) for format_ in written]

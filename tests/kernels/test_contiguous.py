@@ -8,7 +8,9 @@ import pytest
 
 import focal_ref
 from focal_ref._kernels import host, whole
-from focal_ref._kernels.contiguous import PIECE, RUN
+from focal_ref._kernels.contiguous import PIECE, RUN, Variant, contiguous_kernel
+from focal_ref._kernels.dense import Written
+from focal_ref._kernels.fingerprint import fingerprint
 from focal_ref._parameters import Parameters
 from focal_ref.conformance.accuracy import budget
 from focal_ref.conformance.formats import FORMATS
@@ -248,3 +250,11 @@ def test_a_sum_takes_less_than_a_mebibyte_and_a_gradient_itself_alone(kind):
     gradient = np.empty_like(logits)
     call = {"function": function, "reduction": "sum", "out": (None, gradient)}
     assert extra(lambda: focal_ref.value_and_grad(logits, targets, **call)) < 1 << 20
+
+
+def test_every_pass_has_a_fingerprint_and_so_is_kept_on_the_disk():
+    for written, summed in ((Written("float32"), False), (Written(None, "float32"), True)):
+        variant = Variant("float32", "int64", "labels", "float64", 2.0, written, summed, narrowed=not summed)
+        kernel = contiguous_kernel(variant)
+        # Raises for what has none; such a kernel would be compiled by every process.
+        assert len(fingerprint(kernel)) >= 32
